@@ -1,0 +1,256 @@
+// The configuration of one router as typed values, read by both processes and by the `sluice`
+// command. Every value here is checked and in effect: defaults that depend on others (a port's
+// workers, the API socket, ...) are already filled in. What each key means, its range and whether
+// it can change while running stands in one table (config/table.hpp), which also makes `config
+// show` and the manual page. Plain values; any thread. No function here throws; bad input of any
+// kind gives an Error or Diagnostics.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sluice/base/ids.hpp"
+#include "sluice/base/result.hpp"
+#include "sluice/wire/inet.hpp"
+
+namespace sluice::config {
+
+inline constexpr std::string_view kDefaultPath = "/etc/sluice/sluice.yaml";
+
+enum class IdlePolicy : std::uint8_t { kPoll, kAdaptive };
+enum class HugePages : std::uint8_t { kAuto, kOn, kOff };
+enum class PortRole : std::uint8_t { kEdge, kTrunk };
+enum class LogLevel : std::uint8_t { kTrace, kDebug, kInfo, kWarn, kError };
+
+// An address of a host interface with the length of its network, "10.77.1.1/24".
+struct Prefix {
+  IpAddress address;
+  std::uint8_t length = 0;  // bits within the address's own family
+
+  friend bool operator==(const Prefix&, const Prefix&) = default;
+};
+
+struct Router {
+  std::string name;  // default: the host's name
+  std::string run_dir = "/run/sluice";
+  std::string state_dir = "/var/lib/sluice";
+  std::uint16_t message_port = 7600;  // UDP
+
+  friend bool operator==(const Router&, const Router&) = default;
+};
+
+struct Dataplane {
+  std::vector<std::uint32_t> workers;         // one core each, never empty
+  std::optional<std::uint32_t> manager_core;  // nullopt: any core but the workers'
+  IdlePolicy idle = IdlePolicy::kAdaptive;
+  std::uint32_t idle_after_us = 1000;  // without a message, before a worker begins to sleep
+  std::uint32_t idle_sleep_us = 100;   // one sleep
+  HugePages huge_pages = HugePages::kAuto;
+  std::uint32_t memory_mb = 512;  // of each NUMA node in use
+  std::uint32_t mbufs = 32768;    // of each NUMA node in use
+  std::uint32_t routes = 131072;
+  std::uint32_t adjacencies = 65536;
+  std::uint32_t groups = 4096;
+  std::uint32_t burst = 32;
+  std::vector<std::string> eal_args;
+
+  friend bool operator==(const Dataplane&, const Dataplane&) = default;
+};
+
+struct Port {
+  std::string name;
+  std::string device;  // DPDK device arguments
+  PortRole role = PortRole::kEdge;
+  std::optional<std::uint32_t> rx_queues;  // nullopt: one for each worker that serves the port
+  std::uint32_t descriptors = 1024;        // of each queue
+  std::uint32_t mtu = 1500;
+  std::uint32_t vlan = 0;      // 0: untagged
+  std::string host_interface;  // default: "sl-" and the port's name
+  std::vector<Prefix> addresses;
+  bool source_guard = true;            // default: true on edge ports, false on trunks
+  std::vector<std::uint32_t> workers;  // cores, out of dataplane.workers; default: all
+
+  std::uint32_t queue_count() const noexcept {
+    return rx_queues.value_or(static_cast<std::uint32_t>(workers.size()));
+  }
+  friend bool operator==(const Port&, const Port&) = default;
+};
+
+struct Hold {
+  std::uint32_t per_id = 8;
+  std::uint32_t total = 8192;  // default: a quarter of dataplane.mbufs, at most 65536
+  std::uint32_t time_ms = 500;
+
+  friend bool operator==(const Hold&, const Hold&) = default;
+};
+
+// Per second and router; 0 means none at all.
+struct Limits {
+  std::uint32_t notices_per_second = 10000;
+  std::uint32_t punts_per_second = 10000;
+  std::uint32_t discoveries_per_second = 10000;
+  std::uint32_t negative_cache_ms = 1000;
+
+  friend bool operator==(const Limits&, const Limits&) = default;
+};
+
+struct Tenant {
+  std::uint16_t id = 0;
+  std::string name;
+  std::string token_key;  // the raw bytes; from token-key or token-key-file; empty: none
+  std::string token_key_file;
+  std::vector<std::uint16_t> allow;  // tenants whose agents may be addressed, besides its own
+  std::uint32_t rate = 0;            // messages per second, 0: no limit
+  std::uint32_t burst = 0;           // messages; 0 only without a rate
+
+  friend bool operator==(const Tenant&, const Tenant&) = default;
+};
+
+// An agent known by configuration. Of a peer's agent the endpoint is empty: the peer knows it.
+struct StaticAgent {
+  Id id;
+  std::string name;  // empty when the agent was given by its id
+  std::uint16_t tenant = 0;
+  Endpoint endpoint;
+  std::vector<std::string> capabilities;
+
+  friend bool operator==(const StaticAgent&, const StaticAgent&) = default;
+};
+
+struct Peer {
+  std::string name;
+  Endpoint address;  // where messages for its agents go; port by default router.message-port
+  std::vector<StaticAgent> agents;
+  std::string agents_file;
+  std::vector<StaticAgent> file_agents;  // what agents_file holds
+
+  friend bool operator==(const Peer&, const Peer&) = default;
+};
+
+struct Leases {
+  std::uint32_t default_s = 30;
+  std::uint32_t min_s = 5;
+  std::uint32_t max_s = 3600;
+  std::uint32_t grace_s = 10;
+  std::uint32_t restart_grace_s = 30;
+
+  friend bool operator==(const Leases&, const Leases&) = default;
+};
+
+struct Registration {
+  bool require_token = true;
+
+  friend bool operator==(const Registration&, const Registration&) = default;
+};
+
+struct Api {
+  std::string socket;  // default: <run-dir>/api.sock
+  std::string group;   // empty: only root
+
+  friend bool operator==(const Api&, const Api&) = default;
+};
+
+struct Metrics {
+  // TCP; nullopt: off
+  std::optional<Endpoint> listen = Endpoint{IpAddress::v4(Big32(std::uint32_t{0x7f000001})), 9464};
+
+  friend bool operator==(const Metrics&, const Metrics&) = default;
+};
+
+struct Log {
+  LogLevel level = LogLevel::kInfo;
+  std::string file;  // empty: standard error
+
+  friend bool operator==(const Log&, const Log&) = default;
+};
+
+struct Config {
+  Router router;
+  Dataplane dataplane;
+  std::vector<Port> ports;
+  Hold hold;
+  Limits limits;
+  std::vector<Tenant> tenants;
+  std::vector<StaticAgent> agents;
+  std::string agents_file;
+  std::vector<StaticAgent> file_agents;  // what agents_file holds
+  std::vector<Peer> peers;
+  Leases leases;
+  Registration registration;
+  Api api;
+  Metrics metrics;
+  Log log;
+
+  friend bool operator==(const Config&, const Config&) = default;
+};
+
+// The router's own id: that of the name "router/<router.name>".
+Id router_id(const Config& config);
+// Where the dataplane listens for the control plane: <run-dir>/dataplane.sock.
+std::string link_socket(const Config& config);
+
+std::string_view to_string(IdlePolicy value) noexcept;
+std::string_view to_string(HugePages value) noexcept;
+std::string_view to_string(PortRole value) noexcept;
+std::string_view to_string(LogLevel value) noexcept;
+std::string to_string(const Prefix& prefix);
+
+// One thing wrong in a file. Line and column count from 1; 0 means the file as a whole.
+struct Diagnostic {
+  std::string file;
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+  std::string key;  // "ports[0].mtu"; empty for mistakes of the YAML itself
+  std::string message;
+};
+// "file:line:column: key: message"
+std::string to_string(const Diagnostic& diagnostic);
+
+inline constexpr std::size_t kMaxDiagnostics = 20;  // the rest is only counted
+inline constexpr std::size_t kMaxFileBytes = 16U << 20;
+
+// Whether files named in the configuration (agents-file, token-key-file) are read as well. The
+// dataplane needs none of them, and they may be large.
+enum class Files : std::uint8_t { kSkip, kRead };
+
+struct Checked {
+  Config config;                        // to be used only when ok()
+  std::vector<Diagnostic> diagnostics;  // in the order of the file
+  std::size_t more = 0;                 // mistakes beyond kMaxDiagnostics
+
+  bool ok() const noexcept { return diagnostics.empty(); }
+};
+
+// Everything that is wrong with a configuration. Relative paths of other files are taken from the
+// folder of the configuration's own.
+Checked check(const std::string& path, Files files = Files::kRead);
+Checked check_text(std::string_view text, const std::string& filename, Files files = Files::kSkip);
+
+// The same, with all diagnostics, one a line, as the message of one Error.
+Result<Config> load(const std::string& path, Files files = Files::kRead);
+Result<Config> parse(std::string_view text, const std::string& filename,
+                     Files files = Files::kSkip);
+
+// When a changed value takes effect: at the next start of the process, or at once on reload.
+enum class Change : std::uint8_t { kBoot, kLive };
+
+struct Difference {
+  std::string
+      key;  // "dataplane.burst", "ports[0].device"; lists that change live as a whole: "agents"
+  Change change = Change::kBoot;
+  std::string restart;  // what has to be restarted for it, "sluice-dataplane"; empty when live
+};
+std::vector<Difference> diff(const Config& before, const Config& after);
+// What a reload asks first: an Error naming every key that can only change at start.
+Status check_reload(const Config& before, const Config& after);
+
+// The whole configuration in effect, defaults included, secrets as "***".
+std::string show_yaml(const Config& config);
+std::string show_json(const Config& config);
+// sluice.yaml(5) in roff, made from the table.
+std::string man_page();
+
+}  // namespace sluice::config
