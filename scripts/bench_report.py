@@ -13,7 +13,8 @@ import pathlib
 import subprocess
 import sys
 
-KEYS = {"name": str, "params": dict, "unit": str, "min": (int, float), "median": (int, float), "max": (int, float), "runs": int}
+NUMBER = (int, float)
+KEYS = {"name": str, "params": dict, "unit": str, "min": NUMBER, "median": NUMBER, "max": NUMBER, "runs": int}
 
 
 def fail(message):
@@ -51,7 +52,8 @@ def run(command):
 
 def commit_of(tree):
     def git(*arguments):
-        return subprocess.run(["git", "-C", str(tree), *arguments], capture_output=True, text=True, check=False).stdout.strip()
+        done = subprocess.run(["git", "-C", str(tree), *arguments], capture_output=True, text=True, check=False)
+        return done.stdout.strip()
 
     head = git("rev-parse", "HEAD") or "unknown"
     return head + "-dirty" if git("status", "--porcelain", "--untracked-files=no") else head
@@ -76,7 +78,8 @@ def compiler_of(build):
     with open(build / "meson-info" / "intro-buildoptions.json", encoding="utf-8") as file:
         for option in json.load(file):
             options[option["name"]] = option["value"]
-    version = subprocess.run(["c++", "--version"], capture_output=True, text=True, check=False).stdout.partition("\n")[0]
+    done = subprocess.run(["c++", "--version"], capture_output=True, text=True, check=False)
+    version = done.stdout.partition("\n")[0]
     return f"{version}, -O{options.get('optimization')} -march={options.get('march')}"
 
 
@@ -87,7 +90,8 @@ def table(results):
     rows = [("name", "parameters", "min", "median", "max", "runs", "unit")]
     for r in results:
         parameters = " ".join(f"{key}={value}" for key, value in r["params"].items())
-        rows.append((r["name"], parameters, number(r["min"]), number(r["median"]), number(r["max"]), str(r["runs"]), r["unit"]))
+        figures = [number(r[key]) for key in ("min", "median", "max")]
+        rows.append((r["name"], parameters, *figures, str(r["runs"]), r["unit"]))
     widths = [max(len(row[i]) for row in rows) for i in range(7)]
     left = (0, 1, 6)
     return "\n".join(

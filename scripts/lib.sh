@@ -29,9 +29,10 @@ jobs=${SLUICE_JOBS:-$(build_jobs)}
 # The same objects are found again from another clone of this tree.
 export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
 
-# with_progress LABEL LOG COMMAND...: runs COMMAND with all its output in LOG. After two seconds it shows the time and the
-# last line of the log (on a terminal every second in place, else every 15 seconds a line). Ends with one line
-# saying how long it took; on failure with the log's end. Returns COMMAND's status. Ctrl-C ends COMMAND too.
+# with_progress LABEL LOG COMMAND...: runs COMMAND with all its output in LOG. After two seconds it shows the
+# time and the last line of the log (on a terminal every second in place, else every 15 seconds a line). Ends
+# with a line saying how long it took; on failure with the log's end. Returns COMMAND's status. Ctrl-C ends
+# COMMAND too.
 with_progress() {
   local label=$1 log=$2 pid status=0 begin=$SECONDS next=2 last
   shift 2

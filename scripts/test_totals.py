@@ -3,9 +3,9 @@
 
     test_totals.py BUILD NAME
 
-Cases come from gtest's and TAP's own reports; a program without such a report is one case. Whatever did not clearly pass
-has failed: a skipped or disabled case, a program that crashed after its last case, one that ran no case.
-Prints a line per failure, then 'PASSED FAILED' as the last line.
+Cases come from gtest's and TAP's own reports; a program without such a report is one case. Whatever did not
+clearly pass has failed: a skipped or disabled case, a program that crashed after its last case, one that ran no
+case. Prints a line per failure, then 'PASSED FAILED' as the last line.
 """
 
 import json
