@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
-#include <optional>
+#include <cstdio>
+#include <exception>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "perf/support/cpu.hpp"
@@ -132,9 +133,8 @@ int run(const Options& options) {
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+// 0 measured, 1 failed, 2 wrong usage.
+int parse_and_run(int argc, char** argv) {
   Options options;
   bool smoke = false;
   CLI::App app("Cycles per id of the keyed hashes of ids", "hash_bench");
@@ -160,4 +160,15 @@ int main(int argc, char** argv) {
     options.cycles_per_run = 1e5;
   }
   return run(options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return parse_and_run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "hash_bench: %s\n", error.what());
+    return 1;
+  }
 }
