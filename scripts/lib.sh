@@ -74,7 +74,11 @@ setup_build() {
   shift
   stamp=$dir/.configured-with
   wanted="${CXX:-default} $*"
-  if [ -f "$dir/build.ninja" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then return 0; fi
+  if [ -f "$dir/build.ninja" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+    # Again when a meson.build has changed.
+    with_progress "configure $(basename "$dir")" "$dir/setup.log" flock "$dir/.lock" ninja -C "$dir" build.ninja
+    return
+  fi
   local wipe=()
   [ ! -d "$dir/meson-private" ] || wipe=(--wipe)
   mkdir -p "$dir"
