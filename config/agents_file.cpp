@@ -1,0 +1,193 @@
+#include "config/agents_file.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "config/value.hpp"
+#include "sluice/base/names.hpp"
+
+namespace sluice::config {
+namespace {
+
+constexpr std::size_t kMaxCapabilities = 64;
+constexpr std::size_t kMaxMistakes = 1000;  // after which the rest of the file is not worth reading
+
+// The common form a.b.c.d:port without the detours of parse_endpoint, which takes all others.
+std::optional<Endpoint> plain_endpoint(std::string_view text) noexcept {
+  std::uint32_t parts[5] = {};
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (int i = 0; i < 5; ++i) {
+    const bool leading_zero = end - at > 1 && at[0] == '0' && at[1] >= '0' && at[1] <= '9';
+    const auto [next, error] = std::from_chars(at, end, parts[i]);
+    if (error != std::errc() || leading_zero || parts[i] > (i < 4 ? 255U : 65535U)) {
+      return std::nullopt;
+    }
+    const char separator = i < 3 ? '.' : ':';
+    if (i < 4 && (next == end || *next != separator)) return std::nullopt;
+    at = i < 4 ? next + 1 : next;
+  }
+  if (at != end || parts[4] == 0) return std::nullopt;
+  const std::uint32_t address = parts[0] << 24 | parts[1] << 16 | parts[2] << 8 | parts[3];
+  return Endpoint{IpAddress::v4(Big32(address)), static_cast<std::uint16_t>(parts[4])};
+}
+
+bool is_host(const IpAddress& ip) noexcept {
+  const bool multicast = ip.is_v4() ? ip.bytes[12] >= 224 : ip.bytes[0] == 0xff;
+  return !multicast && !ip.is_unspecified();
+}
+
+class LineParser {
+ public:
+  LineParser(const std::string& filename, Endpoints endpoints, const TenantSet& tenants,
+             Report& report, AgentsFile& out)
+      : filename_(filename),
+        with_endpoint_(endpoints == Endpoints::kColumn),
+        tenants_(tenants),
+        report_(report),
+        out_(out) {}
+
+  std::size_t mistakes() const noexcept { return mistakes_; }
+
+  void parse(std::string_view line, std::uint32_t number) {
+    line_ = line;
+    number_ = number;
+    at_ = 0;
+    const auto who = next();
+    if (who.empty()) return;
+    StaticAgent agent;
+    if (!name(who, agent) || !tenant(agent) || !endpoint(agent) || !capabilities(agent)) return;
+    if (const auto rest = next(); !rest.empty()) {
+      wrong(rest, "is one column too many; expected " + form());
+      return;
+    }
+    out_.agents.push_back(std::move(agent));
+    out_.lines.push_back(number);
+  }
+
+ private:
+  static bool is_blank(char c) noexcept { return c == ' ' || c == '\t' || c == '\r'; }
+
+  // The next column; empty at the end of the line or at a comment.
+  std::string_view next() noexcept {
+    while (at_ < line_.size() && is_blank(line_[at_]))
+      ++at_;
+    if (at_ < line_.size() && line_[at_] == '#') at_ = line_.size();
+    const std::size_t begin = at_;
+    while (at_ < line_.size() && !is_blank(line_[at_]))
+      ++at_;
+    return line_.substr(begin, at_ - begin);
+  }
+
+  std::string form() const {
+    return with_endpoint_ ? "<name or uuid> <tenant> <endpoint> [capability,...]"
+                          : "<name or uuid> <tenant> [capability,...]";
+  }
+
+  bool wrong(std::string_view column, const std::string& message) {
+    ++mistakes_;
+    const auto place = static_cast<std::uint32_t>(column.data() - line_.data() + 1);
+    const std::string what = column.empty() ? message : quoted(column) + " " + message;
+    report_.add_in(filename_, {number_, place}, what);
+    return false;
+  }
+
+  bool name(std::string_view text, StaticAgent& agent) {
+    if (const auto id = parse_id(text)) {
+      agent.id = *id;
+      return !id->is_nil() || wrong(text, "cannot be the id of an agent");
+    }
+    if (!kAgentName.ok(text)) {
+      return wrong(text, fmt::format("is neither a UUID nor {}", kAgentName.allowed));
+    }
+    agent.name = text;
+    agent.id = id_of_name(text);
+    return true;
+  }
+
+  bool tenant(StaticAgent& agent) {
+    const auto text = next();
+    if (text.empty()) return wrong(text, "the tenant is missing; expected " + form());
+    std::uint32_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > 65535) {
+      return wrong(text, "is no tenant; must be a whole number from 1 to 65535");
+    }
+    if (!tenants_.test(value)) return wrong(text, "is the number of no tenant; see tenants");
+    agent.tenant = static_cast<std::uint16_t>(value);
+    return true;
+  }
+
+  bool endpoint(StaticAgent& agent) {
+    if (!with_endpoint_) return true;
+    const auto text = next();
+    if (text.empty()) return wrong(text, "the endpoint is missing; expected " + form());
+    auto endpoint = plain_endpoint(text);
+    // NUL would end the text early inside parse_endpoint.
+    if (!endpoint && text.find('\0') == text.npos) endpoint = parse_endpoint(text);
+    if (!endpoint || !is_host(endpoint->address)) {
+      return wrong(text,
+                   "is no endpoint; must be an address of one host and a port: 10.0.0.1:7600 "
+                   "or [fd00::1]:7600");
+    }
+    agent.endpoint = *endpoint;
+    return true;
+  }
+
+  bool capabilities(StaticAgent& agent) {
+    auto list = next();
+    if (list.empty()) return true;
+    agent.capabilities.reserve(1 +
+                               static_cast<std::size_t>(std::count(list.begin(), list.end(), ',')));
+    if (agent.capabilities.capacity() > kMaxCapabilities) {
+      return wrong(list, fmt::format("has more than {} capabilities", kMaxCapabilities));
+    }
+    while (true) {
+      const auto comma = list.find(',');
+      const auto one = list.substr(0, comma);
+      if (!kCapabilityName.ok(one)) {
+        return wrong(one, fmt::format("{}must be {}", one.empty() ? "an empty capability; " : "",
+                                      kCapabilityName.allowed));
+      }
+      agent.capabilities.emplace_back(one);
+      if (comma == list.npos) return true;
+      list.remove_prefix(comma + 1);
+    }
+  }
+
+  const std::string& filename_;
+  const bool with_endpoint_;
+  const TenantSet& tenants_;
+  Report& report_;
+  AgentsFile& out_;
+  std::string_view line_;
+  std::uint32_t number_ = 0;
+  std::size_t at_ = 0;
+  std::size_t mistakes_ = 0;
+};
+
+}  // namespace
+
+AgentsFile parse_agents(std::string_view text, const std::string& filename, Endpoints endpoints,
+                        const TenantSet& tenants, Report& report) {
+  AgentsFile out;
+  const auto lines = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) + 1;
+  // A file of empty lines only must not cost memory for agents.
+  constexpr std::size_t kShortestLine = 12;
+  const std::size_t likely = std::min(lines, text.size() / kShortestLine + 1);
+  out.agents.reserve(likely);
+  out.lines.reserve(likely);
+  LineParser parser(filename, endpoints, tenants, report, out);
+  std::uint32_t number = 0;
+  while (!text.empty() && parser.mistakes() < kMaxMistakes) {
+    const auto end = text.find('\n');
+    parser.parse(text.substr(0, end), ++number);
+    if (end == text.npos) break;
+    text.remove_prefix(end + 1);
+  }
+  return out;
+}
+
+}  // namespace sluice::config
