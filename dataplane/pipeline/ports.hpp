@@ -20,8 +20,10 @@ struct PortFacts {
   std::uint16_t dpdk_port = kNoPort;
   std::uint16_t vlan = 0;  // 0: messages are untagged
   std::uint16_t mtu = 1500;
-  // The driver marks received frames with RTE_MBUF_F_RX_IP_CKSUM_GOOD or _BAD.
-  bool checks_ip_checksum = false;
+  // The driver sends frames of several segments (RTE_ETH_TX_OFFLOAD_MULTI_SEGS): copies for the
+  // members of a group share their payload. Where it does not, copies are made in full.
+  // RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE must not be enabled on any port: payloads are counted.
+  bool sends_segments = false;
 };
 
 // Indexed by the port's position in the configuration, as in PortInfo and Adjacency::port.
