@@ -26,16 +26,18 @@ fail_case() {
   failed=$((failed + 1))
 }
 
-# run_tests DIR SUITE LOGNAME TEST...: runs these tests, already built, prints the suite's totals. What must not share
-# the machine runs one at a time. Callers may set the arrays test_options (of meson) and test_wrapper (a command before it).
+# run_tests DIR SUITE LOGNAME TEST...: runs these tests, already built, prints the suite's totals. What must not
+# share the machine runs one at a time. Callers may set the arrays test_options (of meson) and test_wrapper (a
+# command before it).
 run_tests() {
   local name=$1 dir=$root/$1 suite=$2 log_name=$3 parallel=1 totals status=0 case_passed case_failed
   shift 3
   case $suite in unit | golden | fuzz-smoke) parallel=$jobs ;; esac
   # meson reads <test>.xml after each gtest program; one left by an earlier run would count for a program that crashed.
   rm -f "$dir"/*.xml "$dir/meson-logs/$log_name".*
-  with_progress "test $name $suite" "$dir/$log_name.log" "${test_wrapper[@]}" meson test -C "$dir" --no-rebuild --print-errorlogs \
-    --logbase "$log_name" --num-processes "$parallel" --suite "$suite" "${test_options[@]}" "$@" || status=$?
+  with_progress "test $name $suite" "$dir/$log_name.log" \
+    "${test_wrapper[@]}" meson test -C "$dir" --no-rebuild --print-errorlogs --logbase "$log_name" \
+    --num-processes "$parallel" --suite "$suite" "${test_options[@]}" "$@" || status=$?
   if ! totals=$(/usr/bin/python3 "$root/scripts/test_totals.py" "$dir" "$log_name"); then
     fail_case "$name $suite: meson test left no readable report (status $status)"
     return
