@@ -106,6 +106,7 @@ inline std::string to_string(const IpAddress& ip) {
 }
 
 inline std::optional<IpAddress> parse_ip(const std::string& text) noexcept {
+  if (text.find('\0') != text.npos) return std::nullopt;  // inet_pton would not see the rest
   Big32 v4;
   if (::inet_pton(AF_INET, text.c_str(), &v4) == 1) return IpAddress::v4(v4);
   IpAddress ip;
