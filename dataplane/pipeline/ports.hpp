@@ -11,6 +11,8 @@
 #include "sluice/route/limits.hpp"
 #include "sluice/wire/inet.hpp"
 
+struct rte_ring;
+
 namespace sluice::dataplane {
 
 inline constexpr std::uint16_t kNoPort = UINT16_MAX;
@@ -36,5 +38,14 @@ struct PortTable {
   PortTable() { index_of_dpdk_port.fill(kNoPort); }
 };
 static_assert(kMaxPorts == 32, "one bit per port");
+
+inline constexpr std::uint16_t kNoQueue = UINT16_MAX;
+
+// How one worker reaches a port: its own transmit queue, or the worker that owns one.
+struct PortEgress {
+  std::uint16_t tx_queue = kNoQueue;
+  rte_ring* through = nullptr;       // used when tx_queue is kNoQueue; both unset: not reachable
+  std::uint16_t through_worker = 0;  // whom to wake
+};
 
 }  // namespace sluice::dataplane

@@ -21,9 +21,7 @@
 
 namespace sluice::dataplane {
 
-struct Tables;
-
-inline constexpr std::uint16_t kNoQueue = UINT16_MAX;
+class Tables;
 
 struct ServedPort {
   std::uint16_t port = 0;      // index in the configuration
@@ -31,13 +29,6 @@ struct ServedPort {
   // The port has fewer queues than workers: what this queue brings is spread over all workers that
   // have a ring in dispatch_out (and this one) by the hash of the UDP 4-tuple.
   bool dispatch = false;
-};
-
-// How this worker reaches a port: its own transmit queue, or the worker that owns one.
-struct PortEgress {
-  std::uint16_t tx_queue = kNoQueue;
-  rte_ring* through = nullptr;       // used when tx_queue is kNoQueue; both unset: not reachable
-  std::uint16_t through_worker = 0;  // whom to wake
 };
 
 enum class IdlePolicy : std::uint8_t {

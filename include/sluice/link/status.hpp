@@ -17,20 +17,22 @@
 
 namespace sluice::link {
 
-// Per ingress port, unless it says egress. Invariant, per worker and in total:
+// Per ingress port, unless it says egress. Invariant, whenever nothing waits in an egress queue:
 //   messages + released == forwarded + replicated + held + punted + answered + sum(dropped)
-// where `released` counts messages that came back from the hold queue into the pipeline.
+// where `released` counts messages that came back from the hold queue into the pipeline. It holds
+// in total, and per worker unless a port's transmit queue belongs to another worker: a message is
+// counted as forwarded by the worker that hands it to the driver.
 struct alignas(kCacheLineBytes) PortCounters {
   std::uint64_t frames;  // received from the port
   std::uint64_t bytes;
-  std::uint64_t messages;         // frames that are addressed to the message port
+  std::uint64_t messages;         // addressed to the message port, or too broken to tell
   std::uint64_t to_host;          // frames passed to the kernel
   std::uint64_t to_host_dropped;  // its queue was full
   std::uint64_t released;
   std::uint64_t forwarded;  // messages that left as one
   std::uint64_t
       replicated;  // messages that left as several copies (or as none of a group of none else)
-  std::uint64_t copies;  // made of those
+  std::uint64_t copies;  // of those, handed to a driver
   std::uint64_t held;
   std::uint64_t punted;
   std::uint64_t answered;
@@ -40,7 +42,9 @@ struct alignas(kCacheLineBytes) PortCounters {
   std::uint64_t egress_bytes;
   std::uint64_t egress_queued;  // egress: messages that had to wait in a class queue
   std::array<std::uint64_t, kMaxDropReasons> dropped;  // by ingress port
-  std::array<std::uint64_t, 15> reserved;
+  std::uint64_t copies_dropped;  // of replicated messages: member not reachable, no room
+  std::uint64_t egress_dropped;  // egress: any frame that was ready to go and was dropped
+  std::array<std::uint64_t, 13> reserved;
 };
 static_assert(sizeof(PortCounters) == 96 * 8);
 
