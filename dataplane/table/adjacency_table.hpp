@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "dataplane/table/node_array.hpp"
 #include "dataplane/table/readers.hpp"
@@ -76,10 +77,11 @@ class AdjacencyTable {
   std::size_t pending() const { return slots_.pending(); }
 
  private:
-  void replace_backup(std::uint32_t from, std::uint32_t to);
+  void set_backup(std::uint32_t slot, std::uint32_t backup);
 
   NodeArray<Adjacency> lines_;
   SlotMap<AdjacencyKey, AdjacencyKeyHash> slots_;
+  std::vector<std::uint32_t> backups_;  // by slot: the backup it refers to, or kNoIndex
   Readers& readers_;
 };
 

@@ -10,6 +10,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "dataplane/table/adjacency_table.hpp"
 #include "dataplane/table/group.hpp"
@@ -66,11 +67,11 @@ class GroupTable {
     std::unique_ptr<const Group> group;
   };
 
-  void replace(std::uint32_t slot, const Group* next);
-  void unreference_members(const Group& group);
+  void replace(std::uint32_t slot, std::unique_ptr<const Group> next);
 
   NodeArray<Slot> groups_;
   SlotMap<Id, IdHash> slots_;
+  std::vector<std::unique_ptr<const Group>> owned_;  // by slot: what groups_ points to
   std::deque<Retired> retired_;
   AdjacencyTable& adjacencies_;
   Readers& readers_;

@@ -59,7 +59,9 @@ class NegativeCache {
   };
   static_assert(sizeof(Set) == 2 * kCacheLineBytes);
 
-  Entry* find(Set& set, const Id& id) noexcept;
+  Set& set_of(const Id& id) noexcept;
+  static MissVerdict on_known(Entry& entry, std::uint64_t now_tsc,
+                              const NegativeCacheTimes& times) noexcept;
 
   IdHasher hasher_;
   std::vector<Set> sets_;

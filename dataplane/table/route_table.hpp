@@ -57,8 +57,8 @@ class RouteTable {
   // Frees up to `max` places of erased routes that no reader can see any more.
   void reclaim(unsigned max) noexcept;
 
-  // Walks over at most `max` places from where the last call stopped and erases the routes of
-  // another epoch; on_erase(id, action) is told of each. True when no such route is left.
+  // Walks over at most `max` routes from where the last call stopped and erases those of another
+  // epoch; on_erase(id, action) is told of each. True when no such route is left.
   template <class OnErase>
   bool sweep(std::uint8_t epoch, unsigned max, OnErase&& on_erase) {
     if (size_ == of_epoch_[epoch]) return true;
@@ -102,14 +102,13 @@ class RouteTable {
     std::int32_t position;
   };
 
-  RouteTable(rte_hash* hash, std::size_t capacity, const HashKey& key, Readers& readers,
-             int numa_node);
+  RouteTable(std::size_t capacity, const HashKey& key, Readers& readers, int numa_node);
   RouteChange store(const Id& id, std::uint32_t signature, Action action, Action previous);
   Action find(const Id& id, std::uint32_t signature) const noexcept;
   bool next(std::uint32_t& cursor, Id& id, Action& action) const noexcept;
 
   IdHasher hasher_;
-  rte_hash* hash_;
+  rte_hash* hash_ = nullptr;
   // The writer's from here on.
   alignas(64) std::size_t capacity_;
   std::size_t size_ = 0;
