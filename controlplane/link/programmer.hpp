@@ -87,7 +87,7 @@ class Feed {
   virtual bool replaying() const = 0;         // kEndSync of this connection not written yet
   virtual std::uint64_t waiting() const = 0;  // commands not yet written, about
   // Grows with each change; everything up to a mark is written when written_mark() has reached it.
-  virtual std::uint64_t mark() const = 0;
+  virtual std::uint64_t mark() = 0;
   virtual std::uint64_t written_mark() const = 0;
   // Monotonic time from which a sweep is to be written by pump, or nothing.
   virtual std::optional<std::uint64_t> sweep_due_ns() const = 0;
