@@ -98,8 +98,11 @@ class Checks {
   void check_port_workers(std::size_t i) {
     if (config_.dataplane.workers.empty()) return;
     const auto& cores = config_.ports[i].workers;
-    if (cores.empty()) wrong({"ports", i, "workers"}, "is empty; leave it out for all workers");
-    if (!is_given(document_, {"ports", i, "workers"})) return;
+    const Node* given = node_of(document_, {"ports", i, "workers"});
+    if (given == nullptr) return;
+    if (given->is_list() && given->children.empty()) {
+      wrong({"ports", i, "workers"}, "is empty; leave it out for all workers");
+    }
     check_cores(cores, {"ports", i, "workers"}, "is named twice");
     for (std::size_t w = 0; w < cores.size(); ++w) {
       if (is_worker(cores[w])) continue;
@@ -280,7 +283,8 @@ class Checks {
                                quoted(path), path.size(), kMaxSocketBytes));
     };
     check(link_socket(config_), {"router", "run-dir"});
-    check(config_.api.socket, {"api", "socket"});
+    // The default is shorter than the dataplane's, which was checked.
+    if (is_given(document_, {"api", "socket"})) check(config_.api.socket, {"api", "socket"});
     if (config_.api.socket == link_socket(config_)) {
       wrong({"api", "socket"}, "is the socket of the dataplane; take another path");
     }

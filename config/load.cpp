@@ -24,9 +24,10 @@ constexpr std::size_t kMaxKeyFileBytes = 4096;
 struct AgentRef {
   const StaticAgent* agent;
   std::string_view file;  // empty: the configuration itself
-  std::uint32_t line = 0;
-  std::uint32_t column = 0;
-  std::size_t order = 0;
+  Mark mark;
+  std::size_t order;            // in which all were collected
+  const Steps* list = nullptr;  // of the configuration itself: the list and the place in it
+  std::size_t index = 0;
 };
 
 class Loader {
@@ -51,10 +52,13 @@ class Loader {
   }
 
   void check_unique_agents() {
-    collect(config_.agents, {"agents"});
+    lists_ = {Steps{"agents"}};
+    for (std::size_t i = 0; i < config_.peers.size(); ++i)
+      lists_.push_back({"peers", i, "agents"});
+    collect(config_.agents, lists_[0]);
     collect(own_, config_.agents_file);
     for (std::size_t i = 0; i < config_.peers.size(); ++i) {
-      collect(config_.peers[i].agents, {"peers", i, "agents"});
+      collect(config_.peers[i].agents, lists_[i + 1]);
       if (i < peers_.size()) collect(peers_[i], config_.peers[i].agents_file);
     }
     // Sorting is slower than hashing for honest ids, but no choice of ids makes it slow.
@@ -112,14 +116,14 @@ class Loader {
       item.emplace_back(i);
       const Mark mark = mark_of(document_, item);
       item.pop_back();
-      all_.push_back({&agents[i], {}, mark.line, mark.column, all_.size()});
+      all_.push_back({&agents[i], {}, mark, all_.size(), &where, i});
     }
   }
 
   void collect(const AgentsFile& file, std::string_view name) {
     all_.reserve(all_.size() + file.agents.size());
     for (std::size_t i = 0; i < file.agents.size(); ++i) {
-      all_.push_back({&file.agents[i], name, file.lines[i], 1, all_.size()});
+      all_.push_back({&file.agents[i], name, {file.lines[i], 1}, all_.size()});
     }
   }
 
@@ -127,13 +131,13 @@ class Loader {
     const StaticAgent& agent = *later.agent;
     const std::string name = agent.name.empty() ? sluice::to_string(agent.id) : agent.name;
     const std::string file = first.file.empty() ? report_.file() : located(std::string(first.file));
-    auto message = fmt::format("agent {} is there already, in {}:{}", name, file, first.line);
-    if (later.file.empty()) {
-      report_.add({later.line, later.column}, std::string(), std::move(message));
-    } else {
-      report_.add_in(located(std::string(later.file)), {later.line, later.column},
-                     std::move(message));
+    auto message = fmt::format("agent {} is there already, in {}:{}", name, file, first.mark.line);
+    if (later.list == nullptr) {
+      return report_.add_in(located(std::string(later.file)), later.mark, std::move(message));
     }
+    Steps where = *later.list;
+    where.emplace_back(later.index);
+    report_.add(later.mark, text_of(where), std::move(message));
   }
 
   const Node& document_;
@@ -143,6 +147,7 @@ class Loader {
   TenantSet tenants_;
   AgentsFile own_;
   std::vector<AgentsFile> peers_;
+  std::vector<Steps> lists_;  // stays as it is while all_ points into it
   std::vector<AgentRef> all_;
 };
 

@@ -55,6 +55,7 @@ void refuse_unknown(const Path& path, Report& report, const Node& map, const Key
   std::vector<std::string_view> known;
   for_each(keys, [&](const auto& entry) { known.push_back(entry.name); });
   for (const Node& child : map.children) {
+    if (child.duplicate) continue;  // already reported as that
     if (std::find(known.begin(), known.end(), child.key) != known.end()) continue;
     const auto meant = nearest(child.key, known);
     const std::string hint = meant.empty() ? fmt::format("known here: {}", fmt::join(known, ", "))
@@ -155,18 +156,23 @@ Mark mark_of(const Node& document, const Steps& steps) {
   return mark;
 }
 
-bool is_given(const Node& document, const Steps& steps) {
+const Node* node_of(const Node& document, const Steps& steps) {
   const Node* node = &document;
   for (const Step& step : steps) {
-    if (step.index != Path::kNoIndex) {
-      if (step.index >= node->children.size()) return false;
+    if (step.index == Path::kNoIndex) {
+      node = node->find(step.name);
+      if (node == nullptr) return nullptr;
+    } else {
+      if (step.index >= node->children.size()) return nullptr;
       node = &node->children[step.index];
-      continue;
     }
-    node = node->find(step.name);
-    if (node == nullptr) return false;
   }
-  return !node->is_null();
+  return node;
+}
+
+bool is_given(const Node& document, const Steps& steps) {
+  const Node* node = node_of(document, steps);
+  return node != nullptr && !node->is_null();
 }
 
 std::string text_of(const Steps& steps) {

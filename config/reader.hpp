@@ -26,6 +26,8 @@ struct Step {
 };
 using Steps = std::vector<Step>;
 Mark mark_of(const Node& document, const Steps& steps);
+// The value there; nullptr when it was not given.
+const Node* node_of(const Node& document, const Steps& steps);
 std::string text_of(const Steps& steps);
 bool is_given(const Node& document, const Steps& steps);
 

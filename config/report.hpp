@@ -42,7 +42,7 @@ class Report {
   // Something wrong in another file that the configuration names.
   void add_in(const std::string& file, Mark mark, std::string message);
 
-  bool empty() const noexcept { return found_.empty(); }
+  std::size_t count() const noexcept { return found_.size() + dropped_; }
   const std::string& file() const noexcept { return file_; }
   // Hands over the first kMaxDiagnostics in the order of the file, and counts the rest.
   void finish(Checked& checked);

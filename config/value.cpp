@@ -42,9 +42,13 @@ std::string words_of() {
 // The text of a single value; nullptr after reporting that it is none.
 const std::string* scalar(const Place& place, const Node& node, const std::string& wanted) {
   if (node.is_scalar()) return &node.text;
-  place.wrong(node.mark, node.is_null()
-                             ? fmt::format("has no value; must be {}", wanted)
-                             : fmt::format("must be {}; here is {}", wanted, to_string(node.kind)));
+  if (node.is_null()) {
+    // The parser puts nothing where the next thing begins; the key is where to look.
+    place.wrong(node.key_mark.line != 0 ? node.key_mark : node.mark,
+                fmt::format("has no value; must be {}", wanted));
+  } else {
+    place.wrong(node.mark, fmt::format("must be {}; here is {}", wanted, to_string(node.kind)));
+  }
   return nullptr;
 }
 

@@ -142,10 +142,13 @@ void read(const Place& place, const Node& node, const Rule& rule, std::vector<T>
                                std::to_string(rule.max_items) + " are allowed");
     return;
   }
+  const std::size_t before = place.report.count();
   for (std::size_t i = 0; i < node.children.size(); ++i) {
     const Path item = place.path.at(i);
     read(Place{item, place.report}, node.children[i], rule, out.emplace_back());
   }
+  // The rest would be checked against keys that depend on the whole.
+  if (place.report.count() != before) out.clear();
 }
 
 // Hex digits to bytes; nullopt for anything but 32 to 128 of them, two a byte.

@@ -1,0 +1,151 @@
+// Keys that contradict each other.
+#include "support.hpp"
+
+namespace sluice::config {
+namespace {
+
+std::string two_ports(const std::string& first, const std::string& second) {
+  return "dataplane: {workers: [1, 2], manager-core: 0}\nports:\n  - {name: a, device: d1" + first +
+         "}\n  - {" + second + "}\n";
+}
+
+TEST(Together, TwoWorkersOnACore) {
+  EXPECT_EQ(
+      only_mistake("dataplane: {workers: [1, 2, 1]}\nports: [{name: a, device: b}]"),
+      "f:1:29: dataplane.workers[2]: core 1 has a worker already; each worker needs a core of its "
+      "own");
+}
+
+TEST(Together, ManagerOnAWorkersCore) {
+  EXPECT_EQ(
+      only_mistake(with_dataplane("manager-core: 1")),
+      "f:3:17: dataplane.manager-core: core 1 is a worker's (dataplane.workers); take another "
+      "one, or any");
+}
+
+TEST(Together, PortsAreUnique) {
+  EXPECT_EQ(mistakes(two_ports("", "name: b, device: d2")).size(), 0U);
+  EXPECT_EQ(only_mistake(two_ports("", "name: b, device: d1")),
+            "f:4:23: ports[1].device: 'd1' is that of ports[0] already; must be unique");
+  EXPECT_EQ(
+      only_mistake(two_ports(", host-interface: x", "name: b, device: d2, host-interface: x")),
+      "f:4:43: ports[1].host-interface: 'x' is that of ports[0] already; must be unique");
+  // The same name gives the same host interface.
+  const auto all = mistakes(two_ports("", "name: a, device: d2"));
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_NE(all[1].find("ports[1].name: 'a' is that of ports[0] already"), std::string::npos);
+}
+
+TEST(Together, HostInterfaceIsNotTheTapDevices) {
+  EXPECT_EQ(
+      only_mistake(
+          "dataplane: {workers: [1]}\nports:\n  - {name: a, device: 'net_tap0,iface=sl-a'}"),
+      "f:3:5: ports[0].host-interface: 'sl-a' is the interface that the device of ports[0] makes; "
+      "take another name");
+}
+
+TEST(Together, WorkersOfAPort) {
+  EXPECT_EQ(only_mistake(two_ports(", workers: [1, 3]", "name: b, device: d2")),
+            "f:3:40: ports[0].workers[1]: core 3 is not among dataplane.workers (1, 2)");
+  EXPECT_EQ(only_mistake(two_ports(", workers: [1, 1]", "name: b, device: d2")),
+            "f:3:40: ports[0].workers[1]: core 1 is named twice");
+  EXPECT_EQ(only_mistake(two_ports(", workers: []", "name: b, device: d2")),
+            "f:3:36: ports[0].workers: is empty; leave it out for all workers");
+}
+
+TEST(Together, TooManyPorts) {
+  std::string text = "dataplane: {workers: [1]}\nports:\n";
+  for (int i = 0; i < 33; ++i) {
+    text += "  - {name: p" + std::to_string(i) + ", device: d" + std::to_string(i) + "}\n";
+  }
+  EXPECT_EQ(only_mistake(text), "f:3:3: ports: has 33 ports; at most 32 are possible");
+}
+
+TEST(Together, QueuesFitTheBuffers) {
+  EXPECT_EQ(only_mistake(with_port("rx-queues: 32")),
+            "f:4:5: ports[0].descriptors: 32 receive queues of 1024 packets need more than 32768 "
+            "buffers; dataplane.mbufs is 32768");
+}
+
+TEST(Together, AddressesAreUniqueHosts) {
+  EXPECT_EQ(only_mistake(two_ports(", addresses: [10.0.0.1/24]",
+                                   "name: b, device: d2, addresses: [10.0.0.1/16]")),
+            "f:4:39: ports[1].addresses[0]: 10.0.0.1 is an address of ports[0] already");
+  EXPECT_EQ(only_mistake(with_port("addresses: [10.0.0.1/24, 10.0.0.1/24]")),
+            "f:6:30: ports[0].addresses[1]: 10.0.0.1 is an address of ports[0] already");
+  EXPECT_EQ(only_mistake(with_port("addresses: ['ff02::1/64']")),
+            "f:6:17: ports[0].addresses[0]: is a multicast address; must be one of a host");
+}
+
+TEST(Together, HoldFitsTheBuffers) {
+  EXPECT_EQ(
+      only_mistake(with_top("hold: {total: 16385}")),
+      "f:6:15: hold.total: 16385 is more than half of dataplane.mbufs; at most 16384 with 32768 "
+      "buffers");
+  EXPECT_EQ(only_mistake(with_top("hold: {total: 4}")),
+            "f:6:7: hold.per-id: 8 is more than hold.total, which is 4");
+}
+
+TEST(Together, TenantsAreUniqueAndKnown) {
+  EXPECT_EQ(only_mistake(with_top("tenants:\n  - {id: 1, name: a}\n  - {id: 1, name: b}")),
+            "f:8:10: tenants[1].id: 1 is the id of tenants[0] already");
+  EXPECT_EQ(only_mistake(with_top("tenants:\n  - {id: 1, name: a}\n  - {id: 2, name: a}")),
+            "f:8:19: tenants[1].name: 'a' is the name of tenants[0] already");
+  EXPECT_EQ(only_mistake(with_top("tenants: [{id: 1, name: a, allow: [2]}]")),
+            "f:6:36: tenants[0].allow[0]: there is no tenant 2; see tenants");
+  EXPECT_EQ(
+      only_mistake(with_top("tenants: [{id: 1, name: a, allow: [1]}]")),
+      "f:6:36: tenants[0].allow[0]: is the tenant itself, which may always address its own agents");
+  EXPECT_EQ(only_mistake(with_top("tenants: [{id: 1, name: a, burst: 5}]")),
+            "f:6:35: tenants[0].burst: has no meaning without rate");
+  EXPECT_EQ(only_mistake(with_top("tenants: [{id: 1, name: a, token-key: "
+                                  "00000000000000000000000000000000, token-key-file: x}]")),
+            "f:6:89: tenants[0].token-key-file: is given beside token-key; leave out one of them");
+}
+
+TEST(Together, AgentsAreUniqueAlsoAcrossPeers) {
+  const std::string tenants = "tenants: [{id: 1, name: a}]\n";
+  EXPECT_EQ(only_mistake(with_top(tenants +
+                                  "agents:\n  - {name: a/b/c/d, tenant: 1, endpoint: '1.1.1.1:1'}\n"
+                                  "  - {name: a/b/c/d, tenant: 1, endpoint: '1.1.1.1:2'}")),
+            "f:9:5: agents[1]: agent a/b/c/d is there already, in f:8");
+  EXPECT_EQ(only_mistake(with_top(
+                tenants + "agents:\n  - {name: a/b/c/d, tenant: 1, endpoint: '1.1.1.1:1'}\n"
+                          "peers:\n  - {name: p, address: 1.1.1.2, agents: [{name: a/b/c/d, "
+                          "tenant: 1}]}")),
+            "f:10:42: peers[0].agents[0]: agent a/b/c/d is there already, in f:8");
+}
+
+TEST(Together, PeersAreUniqueAndOthers) {
+  EXPECT_EQ(only_mistake(with_top("peers:\n  - {name: a, address: 1.1.1.1}\n"
+                                  "  - {name: a, address: 1.1.1.2}")),
+            "f:8:12: peers[1].name: 'a' is the name of peers[0] already");
+  EXPECT_EQ(only_mistake(with_top("peers:\n  - {name: a, address: 1.1.1.1}\n"
+                                  "  - {name: b, address: '1.1.1.1:7600'}")),
+            "f:8:24: peers[1].address: 1.1.1.1:7600 is the address of peers[0] already");
+  EXPECT_EQ(only_mistake(with_top("router: {name: me}\npeers: [{name: me, address: 1.1.1.1}]")),
+            "f:7:16: peers[0].name: is the name of this router itself");
+}
+
+TEST(Together, LeasesAreInOrder) {
+  EXPECT_EQ(only_mistake(with_top("leases: {min-s: 20, max-s: 10}")),
+            "f:6:17: leases.min-s: 20 is more than leases.max-s, which is 10");
+  EXPECT_EQ(
+      only_mistake(with_top("leases: {default-s: 4}")),
+      "f:6:21: leases.default-s: 4 is not between leases.min-s and leases.max-s, which are 5 and "
+      "3600");
+}
+
+TEST(Together, SocketsFitTheirAddress) {
+  const std::string deep = "/" + std::string(100, 'x');
+  const auto text = only_mistake(with_top("router: {run-dir: " + deep + "}"));
+  EXPECT_TRUE(text.starts_with("f:6:19: router.run-dir: the socket path '/xxx")) << text;
+  EXPECT_TRUE(text.ends_with("has 116 bytes; at most 107 are possible")) << text;
+  EXPECT_NE(only_mistake(with_top("api: {socket: " + deep + "/socket}")).find("has 108 bytes"),
+            std::string::npos);
+  EXPECT_EQ(only_mistake(with_top("api: {socket: /run/sluice/dataplane.sock}")),
+            "f:6:15: api.socket: is the socket of the dataplane; take another path");
+}
+
+}  // namespace
+}  // namespace sluice::config
