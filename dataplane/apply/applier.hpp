@@ -13,7 +13,7 @@
 
 namespace sluice::dataplane {
 
-struct Tables;
+class Tables;
 
 // What others on the manager thread want to know about changes of the tables.
 class ApplyObserver {
@@ -25,16 +25,10 @@ class ApplyObserver {
   virtual void trace_changed(std::uint32_t token, std::uint32_t count) = 0;  // count 0: stopped
 };
 
-struct ApplierOptions {
-  std::uint32_t route_capacity = 2'000'000;
-  int socket = -1;  // NUMA node of the tables; -1: any
-  const PortTable* ports = nullptr;
-};
-
 class Applier {
  public:
-  Applier(const ApplierOptions& options, Tables& tables, link::StatusSegment& status,
-          EventSender& events, ApplyObserver& observer);
+  Applier(Tables& tables, const PortTable& ports, link::StatusSegment& status, EventSender& events,
+          ApplyObserver& observer);
   ~Applier();
   Applier(const Applier&) = delete;
   Applier& operator=(const Applier&) = delete;

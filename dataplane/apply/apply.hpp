@@ -22,7 +22,6 @@ namespace sluice::dataplane {
 
 struct ApplyOptions {
   std::string run_dir;
-  ApplierOptions applier;
   BridgeOptions bridge;  // tables, ports and status are filled in by create()
 };
 

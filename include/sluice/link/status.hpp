@@ -58,7 +58,10 @@ struct alignas(kCacheLineBytes) WorkerCounters {
   std::uint64_t negative_hits;  // unknown ids answered from the negative cache
   std::uint64_t traced;
   std::uint64_t discoveries_limited;
-  std::array<std::uint64_t, 7> reserved;
+  // The one field that another thread writes: the manager adds one to ask for all counters of this
+  // block to be set to zero. The owner does so in its housekeeping when the number has changed.
+  std::uint64_t clear_requests;
+  std::array<std::uint64_t, 6> reserved;
   std::array<PortCounters, kMaxPorts> port;
 };
 
