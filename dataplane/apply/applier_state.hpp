@@ -27,9 +27,10 @@ struct Applier::State {
   // The connection.
   link::Region* region = nullptr;
   std::optional<link::RingConsumer<link::Command, link::CommandRing::capacity>> commands;
-  std::uint64_t sequence = 0;                  // of the command at hand, from 1
-  bool begun = false;                          // this connection has sent kBeginSync
-  bool ended = false;                          // and kEndSync
+  std::array<link::Command, RouteTable::kMaxBurst> burst{};  // private copies
+  std::uint64_t sequence = 0;                                // of the command at hand, from 1
+  bool begun = false;                                        // this connection has sent kBeginSync
+  bool ended = false;                                        // and kEndSync
   std::vector<std::uint32_t> adjacency_slots;  // by handle of this epoch; kNoIndex: not set
   std::vector<std::uint32_t> group_slots;
 
