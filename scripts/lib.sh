@@ -32,16 +32,16 @@ export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
 # with_progress LABEL LOG COMMAND...: runs COMMAND with all its output in LOG. After two seconds it shows the
 # time and the last line of the log (on a terminal every second in place, else every 15 seconds a line). Ends
 # with a line saying how long it took; on failure with the log's end. Returns COMMAND's status. Ctrl-C ends
-# COMMAND too.
+# COMMAND and its children too. COMMAND is a program, not a shell function.
 with_progress() {
   local label=$1 log=$2 pid status=0 begin=$SECONDS next=2 last
   shift 2
   mkdir -p "$(dirname "$log")"
   : >"$log"
-  "$@" >"$log" 2>&1 </dev/null &
+  # In a process group of its own, so that all it started can be ended with it.
+  setsid "$@" >"$log" 2>&1 </dev/null &
   pid=$!
-  # A background child ignores SIGINT, so it is passed on as SIGTERM.
-  trap 'kill -TERM "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; trap - INT TERM; exit 130' INT TERM
+  trap 'kill -TERM -- "-$pid" 2>/dev/null; wait "$pid" 2>/dev/null; trap - INT TERM; exit 130' INT TERM
   while kill -0 "$pid" 2>/dev/null; do
     if [ $((SECONDS - begin)) -ge "$next" ]; then
       last=$(tail -c 400 "$log" | tr '\r' '\n' | tr -cd '[:print:]\n' | grep -v '^ *$' | tail -n 1)
