@@ -1,0 +1,310 @@
+#include "controlplane/registry/registry.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "sluice/base/clock.hpp"
+#include "sluice/base/names.hpp"
+
+namespace sluice::controlplane {
+
+namespace {
+
+// Twice the window in which a router accepts a timestamp: after it, a recorded request is too old.
+constexpr std::uint64_t kDepartedNs = 60 * kNsPerSecond;
+
+Status check_spec(const Id& id, std::string_view name, std::span<const std::string> capabilities) {
+  if (id.is_nil()) return fail(ErrorCode::kInvalidArgument, "the agent id is nil");
+  if (!name.empty()) {
+    if (auto ok = check_agent_name(name); !ok) return ok;
+    if (id_of_name(name) != id) {
+      return fail(
+          ErrorCode::kInvalidArgument,
+          "agent id " + to_string(id) + " does not belong to the name '" + std::string(name) + "'");
+    }
+  }
+  if (capabilities.size() > kMaxCapabilitiesPerAgent) {
+    return fail(ErrorCode::kInvalidArgument, "an agent has at most 32 capabilities");
+  }
+  for (const auto& capability : capabilities) {
+    if (auto ok = check_capability_name(capability); !ok) return ok;
+  }
+  return {};
+}
+
+std::unique_ptr<char[]> copy_name(std::string_view name) {
+  if (name.empty()) return nullptr;
+  auto copy = std::make_unique_for_overwrite<char[]>(name.size() + 1);
+  std::memcpy(copy.get(), name.data(), name.size());
+  copy[name.size()] = '\0';
+  return copy;
+}
+
+}  // namespace
+
+Registry::Registry(const SipKey& key) : index_(key, IdOf{&agents_}) {}
+
+Result<std::uint32_t> Registry::add(const AgentSpec& spec, Time now) {
+  // The configuration's loader has checked names, and a million SHA-256 cost a quarter of a second.
+  if (!spec.configured) {
+    if (auto ok = check_spec(spec.id, spec.name, spec.capabilities); !ok) {
+      return std::unexpected(ok.error());
+    }
+  }
+  if (const auto slot = find(spec.id); slot != kNoIndex) {
+    if (!spec.configured || agents_[slot].configured) {
+      return fail(ErrorCode::kAlreadyExists, "agent " + to_string(spec.id) + " is there already (" +
+                                                 std::string(to_string(agents_[slot].origin)) +
+                                                 ")");
+    }
+    erase(slot);
+  }
+  return insert(spec, now);
+}
+
+Result<std::uint32_t> Registry::insert(const AgentSpec& spec, Time now) {
+  if (agents_.size() >= limit_) {
+    return fail(ErrorCode::kExhausted,
+                "the limit of " + std::to_string(limit_) + " agents (dataplane.routes) is reached");
+  }
+  const std::uint32_t slot = agents_.allocate();
+  Agent& agent = agents_[slot];
+  agent.id = spec.id;
+  agent.endpoint = spec.endpoint;
+  agent.tenant = spec.tenant;
+  agent.name = copy_name(spec.name);
+  agent.peer = spec.peer;
+  agent.origin = spec.origin;
+  agent.configured = spec.configured;
+  agent.added_s = static_cast<std::uint32_t>(now.realtime_ns / kNsPerSecond);
+  index_.insert(slot);
+  ++counters_.by_origin[static_cast<std::size_t>(spec.origin)];
+  if (listener_ != nullptr) listener_->agent_added(slot);
+  set_capabilities(slot, spec.capabilities);
+  return slot;
+}
+
+Status Registry::remove(const Id& id) {
+  const auto slot = find(id);
+  if (slot == kNoIndex) return fail(ErrorCode::kNotFound, "no agent " + to_string(id));
+  erase(slot);
+  return {};
+}
+
+void Registry::erase(std::uint32_t slot) {
+  set_capabilities(slot, {});
+  if (listener_ != nullptr) listener_->agent_removed(slot);
+  Agent& agent = agents_[slot];
+  --counters_.by_origin[static_cast<std::size_t>(agent.origin)];
+  if (agent.lease != kNoIndex) leases_.release(agent.lease);
+  index_.erase(slot);
+  agents_.release(slot);
+}
+
+Result<Registry::Granted> Registry::register_agent(const Registration& request, Time now) {
+  if (auto ok = check_spec(request.id, request.name, request.capabilities); !ok) {
+    return std::unexpected(ok.error());
+  }
+  auto slot = find(request.id);
+  if (slot != kNoIndex) {
+    const Agent& known = agents_[slot];
+    if (known.origin != Origin::kRegistered) {
+      return fail(ErrorCode::kAlreadyExists, "agent " + to_string(request.id) +
+                                                 " belongs to the configuration of this router (" +
+                                                 std::string(to_string(known.origin)) + ")");
+    }
+    if (known.tenant != request.tenant) {
+      return fail(ErrorCode::kAlreadyExists,
+                  "agent " + to_string(request.id) + " is registered under another tenant");
+    }
+  }
+  if (auto ok = check_time(slot, request.id, request.timestamp_ns); !ok) {
+    return std::unexpected(ok.error());
+  }
+
+  Granted result{slot, granted(request.lease_s), slot == kNoIndex, false, {}};
+  if (result.fresh) {
+    const auto inserted = insert({.id = request.id,
+                                  .name = request.name,
+                                  .tenant = request.tenant,
+                                  .origin = Origin::kRegistered,
+                                  .endpoint = request.endpoint,
+                                  .capabilities = request.capabilities},
+                                 now);
+    if (!inserted) return std::unexpected(inserted.error());
+    result.slot = slot = *inserted;
+    agents_[slot].lease = leases_.allocate();
+    leases_[agents_[slot].lease].agent = slot;
+    departed_.erase(request.id);
+    ++counters_.registered;
+  } else {
+    Agent& agent = agents_[slot];
+    if (agent.endpoint != request.endpoint) {
+      result.moved = true;
+      result.before = std::exchange(agent.endpoint, request.endpoint);
+      ++leases_[agent.lease].moves;
+      ++counters_.moved;
+      if (listener_ != nullptr) listener_->agent_moved(slot);
+    }
+    if (!agent.name) agent.name = copy_name(request.name);
+    if (!has_capabilities(slot, request.capabilities)) set_capabilities(slot, request.capabilities);
+    ++counters_.renewed;
+  }
+
+  Lease& lease = leases_[agents_[slot].lease];
+  lease.granted_s = result.lease_s;
+  lease.renewed_ns = now.monotonic_ns;
+  lease.renewed_realtime_ns = now.realtime_ns;
+  lease.request_timestamp_ns = request.timestamp_ns;
+  // Later than scheduled is found out when the entry comes due.
+  if (lease.scheduled_s == 0 || end_s(lease) < lease.scheduled_s) schedule(agents_[slot].lease);
+  return result;
+}
+
+Status Registry::unregister(const Id& id, std::uint64_t timestamp_ns, Time now) {
+  const auto slot = find(id);
+  if (slot == kNoIndex && !departed_.contains(id)) {
+    return fail(ErrorCode::kNotFound, "no agent " + to_string(id));
+  }
+  if (slot != kNoIndex && agents_[slot].origin != Origin::kRegistered) {
+    return fail(ErrorCode::kAlreadyExists,
+                "agent " + to_string(id) + " belongs to the configuration of this router");
+  }
+  if (auto ok = check_time(slot, id, timestamp_ns); !ok) return ok;
+  remember_departed(id, timestamp_ns, now);
+  if (slot == kNoIndex) return {};
+  erase(slot);
+  ++counters_.unregistered;
+  return {};
+}
+
+Status Registry::note_request(const Id& id, std::uint64_t timestamp_ns) {
+  const auto slot = find(id);
+  if (auto ok = check_time(slot, id, timestamp_ns); !ok) return ok;
+  if (slot != kNoIndex && agents_[slot].lease != kNoIndex) {
+    leases_[agents_[slot].lease].request_timestamp_ns = timestamp_ns;
+  }
+  return {};
+}
+
+Status Registry::check_time(std::uint32_t slot, const Id& id, std::uint64_t timestamp_ns) const {
+  std::uint64_t last = 0;
+  if (slot != kNoIndex) {
+    if (agents_[slot].lease != kNoIndex) last = leases_[agents_[slot].lease].request_timestamp_ns;
+  } else if (const auto at = departed_.find(id); at != departed_.end()) {
+    last = at->second.timestamp_ns;
+  }
+  if (timestamp_ns > last) return {};
+  return fail(ErrorCode::kTimeout, "a request of the same time or later was already accepted");
+}
+
+void Registry::remember_departed(const Id& id, std::uint64_t timestamp_ns, Time now) {
+  while (!departed_order_.empty()) {
+    const auto oldest = departed_.find(departed_order_.front());
+    if (oldest != departed_.end()) {
+      if (oldest->second.until_ns > now.monotonic_ns) break;
+      departed_.erase(oldest);
+    }
+    departed_order_.pop_front();
+  }
+  departed_[id] = {timestamp_ns, now.monotonic_ns + kDepartedNs};
+  departed_order_.push_back(id);
+}
+
+bool Registry::expire(Time now, std::size_t max,
+                      const std::function<void(const Agent&)>& on_expired) {
+  const std::uint64_t now_s = now.monotonic_ns / kNsPerSecond;
+  wheel_.advance(now_s, due_);
+  for (std::size_t n = 0; n < max && !due_.empty(); ++n) {
+    const auto entry = due_.back();
+    due_.pop_back();
+    const Lease& lease = leases_[entry.lease];
+    if (lease.agent == kNoIndex || lease.scheduled_s != entry.due_s) continue;
+    if (end_s(lease) > now_s) {
+      schedule(entry.lease);
+      continue;
+    }
+    const Agent& agent = agents_[lease.agent];
+    if (on_expired) on_expired(agent);
+    remember_departed(agent.id, lease.request_timestamp_ns, now);
+    erase(lease.agent);
+    ++counters_.expired;
+  }
+  return !due_.empty();
+}
+
+std::uint32_t Registry::granted(std::uint32_t wanted_s) const {
+  return std::clamp(wanted_s == 0 ? policy_.default_s : wanted_s, policy_.min_s, policy_.max_s);
+}
+
+// The second in which lease and grace have both ended for sure.
+std::uint64_t Registry::end_s(const Lease& lease) const {
+  return lease.renewed_ns / kNsPerSecond + lease.granted_s + policy_.grace_s + 1;
+}
+
+void Registry::schedule(std::uint32_t slot) {
+  Lease& lease = leases_[slot];
+  lease.scheduled_s = end_s(lease);
+  wheel_.schedule(slot, lease.scheduled_s);
+}
+
+const Lease* Registry::lease(const Agent& agent) const {
+  return agent.lease == kNoIndex ? nullptr : &leases_[agent.lease];
+}
+
+bool Registry::is_member(std::uint32_t capability, std::uint32_t slot) const {
+  return is_used(slot) && capabilities_.contains(agents_[slot].capabilities, capability);
+}
+
+bool Registry::has_capabilities(std::uint32_t slot, std::span<const std::string> names) const {
+  const auto set = capabilities_.set(agents_[slot].capabilities);
+  if (set.size() != names.size()) return false;
+  return std::ranges::all_of(set, [&](std::uint32_t capability) {
+    return std::ranges::find(names, capabilities_.at(capability).name) != names.end();
+  });
+}
+
+void Registry::set_capabilities(std::uint32_t slot, std::span<const std::string> names) {
+  Agent& agent = agents_[slot];
+  const std::uint32_t after = capabilities_.acquire_set(names);
+  const std::uint32_t before = std::exchange(agent.capabilities, after);
+  if (before != after) {
+    const auto still = [this](std::uint32_t capability) {
+      return [this, capability](std::uint32_t other) { return is_member(capability, other); };
+    };
+    for (const auto capability : capabilities_.set(before)) {
+      if (capabilities_.contains(after, capability)) continue;
+      capabilities_.remove_member(capability, still(capability));
+      if (listener_ != nullptr) listener_->member_removed(capability, slot);
+    }
+    for (const auto capability : capabilities_.set(after)) {
+      if (capabilities_.contains(before, capability)) continue;
+      capabilities_.add_member(capability, slot);
+      if (listener_ != nullptr) listener_->member_added(capability, slot);
+    }
+  }
+  capabilities_.release_set(before);
+}
+
+std::vector<std::string> Registry::capability_names(const Agent& agent) const {
+  std::vector<std::string> names;
+  for (const auto capability : capabilities_.set(agent.capabilities))
+    names.push_back(capabilities_.at(capability).name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void Registry::for_each_member(std::uint32_t capability,
+                               const std::function<bool(std::uint32_t slot)>& visit) const {
+  for (const auto slot : capabilities_.at(capability).members) {
+    if (is_member(capability, slot) && !visit(slot)) return;
+  }
+}
+
+std::size_t Registry::memory_bytes() const {
+  constexpr std::size_t kNameBytes = 48;  // a name of the usual length with its heap block
+  return agents_.memory_bytes() + index_.memory_bytes() + leases_.memory_bytes() +
+         capabilities_.memory_bytes() + agents_.size() * kNameBytes;
+}
+
+}  // namespace sluice::controlplane
