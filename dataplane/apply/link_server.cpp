@@ -1,0 +1,348 @@
+#include "dataplane/apply/link_server.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <span>
+#include <utility>
+
+#include "sluice/base/clock.hpp"
+
+namespace sluice::dataplane {
+
+namespace {
+
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) noexcept : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Fd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const noexcept { return fd_; }
+  explicit operator bool() const noexcept { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+std::unexpected<Error> system_error(std::string what) {
+  const auto code = errno == EACCES || errno == EPERM ? ErrorCode::kPermissionDenied
+                    : errno == ENOENT                 ? ErrorCode::kNotFound
+                                                      : ErrorCode::kInternal;
+  return fail(code, fmt::format("{}: {}", what, std::strerror(errno)));
+}
+
+// Held for as long as the process lives, so a lock that can be taken proves that nobody else uses
+// the directory, whatever files a killed process left there.
+Result<Fd> take_lock(const std::string& path) {
+  Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!lock) return system_error(path);
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    std::array<char, 16> text{};
+    const auto got = ::pread(lock.get(), text.data(), text.size() - 1, 0);
+    const std::string pid = got > 0 ? std::string(text.data()) : std::string("unknown");
+    return fail(ErrorCode::kAlreadyExists,
+                fmt::format("another dataplane (pid {}) uses {}; stop it or give this one its own "
+                            "run directory",
+                            pid.substr(0, pid.find('\n')), path.substr(0, path.rfind('/'))));
+  }
+  const std::string pid = fmt::format("{}\n", ::getpid());
+  if (::ftruncate(lock.get(), 0) != 0 ||
+      ::pwrite(lock.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
+    return system_error(path);
+  return lock;
+}
+
+Result<Fd> listen_at(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path)
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: longer than a socket path may be ({} bytes)", path,
+                            sizeof address.sun_path - 1));
+  std::memcpy(address.sun_path, path.data(), path.size());
+  struct stat info{};
+  if (::lstat(path.c_str(), &info) == 0) {
+    // We have the lock, so a socket there is a dead one's. Anything else is not ours to remove.
+    if (!S_ISSOCK(info.st_mode))
+      return fail(ErrorCode::kAlreadyExists, fmt::format("{}: is there and is no socket", path));
+    if (::unlink(path.c_str()) != 0) return system_error(path);
+  }
+  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket) return system_error("socket");
+  // The mode from the first moment on.
+  const mode_t old_mask = ::umask(0177);
+  const int bound =
+      ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  ::umask(old_mask);
+  if (bound != 0 || ::listen(socket.get(), 4) != 0) return system_error(path);
+  return socket;
+}
+
+struct Descriptors {
+  Fd memory;
+  Fd status;
+  Fd wake_us;
+  Fd wake_peer;
+};
+
+bool send_welcome(int socket, const link::Welcome& welcome, std::span<const int> fds) {
+  link::Welcome copy = welcome;
+  iovec part{&copy, sizeof copy};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * 4)> control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (!fds.empty()) {
+    message.msg_control = control.data();
+    message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+    cmsghdr* at = CMSG_FIRSTHDR(&message);
+    at->cmsg_level = SOL_SOCKET;
+    at->cmsg_type = SCM_RIGHTS;
+    at->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(at), fds.data(), fds.size_bytes());
+  }
+  return ::sendmsg(socket, &message, MSG_NOSIGNAL) == sizeof copy;
+}
+
+}  // namespace
+
+struct LinkServer::Impl {
+  StatusMemory& status;
+  std::string socket_path;
+  Fd lock;
+  Fd listener;
+  Fd epoll;
+  Fd greeting;  // accepted, Hello not received
+  std::uint32_t greeting_pid = 0;
+  Fd peer;
+  std::uint32_t pid = 0;
+  Descriptors fds;
+  link::Region* region = nullptr;
+  std::uint64_t connections = 0;
+
+  explicit Impl(StatusMemory& s) : status(s) {}
+  ~Impl() {
+    unmap();
+    if (listener) ::unlink(socket_path.c_str());
+  }
+
+  void unmap() {
+    if (region != nullptr) ::munmap(region, sizeof(link::Region));
+    region = nullptr;
+  }
+
+  bool watch(int fd) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+  }
+
+  void drain_doorbell() {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const auto got = ::read(fds.wake_us.get(), &count, sizeof count);
+  }
+
+  // True when the peer is gone. It has nothing to say after Hello, so any packet is a breach.
+  bool peer_gone(std::string& why) {
+    char byte = 0;
+    const ssize_t got = ::recv(peer.get(), &byte, 1, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+    why = got == 0 ? "closed" : got < 0 ? std::strerror(errno) : "unexpected data on the socket";
+    return true;
+  }
+
+  void close_peer() {
+    unmap();
+    fds = {};
+    peer = {};
+    pid = 0;
+  }
+
+  void refuse(int socket, link::WelcomeResult result) {
+    const link::Welcome welcome{.magic = link::kRegionMagic,
+                                .layout_version = link::kLayoutVersion,
+                                .result = result,
+                                .other_pid = pid,
+                                .reserved = 0};
+    send_welcome(socket, welcome, {});
+  }
+
+  void accept_one() {
+    Fd fd(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!fd) return;
+    ucred credentials{};
+    socklen_t length = sizeof credentials;
+    const bool known = ::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0;
+    if (!known || (credentials.uid != 0 && credentials.uid != ::geteuid())) {
+      spdlog::warn("event=link_refused reason=\"user {} may not connect\" pid={}", credentials.uid,
+                   credentials.pid);
+      return;
+    }
+    if (peer) {
+      spdlog::warn("event=link_refused reason=busy pid={} connected_pid={}", credentials.pid, pid);
+      return refuse(fd.get(), link::WelcomeResult::kBusy);
+    }
+    // The last to come is heard; one that said nothing so far gives way.
+    greeting = std::move(fd);
+    greeting_pid = static_cast<std::uint32_t>(credentials.pid);
+    watch(greeting.get());
+  }
+
+  bool take_hello(std::uint8_t last_epoch) {
+    link::Hello hello{};
+    const ssize_t got = ::recv(greeting.get(), &hello, sizeof hello, MSG_DONTWAIT | MSG_TRUNC);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+    Fd socket = std::exchange(greeting, Fd{});
+    if (got == 0) return false;
+    if (got != sizeof hello || hello.magic != link::kRegionMagic) {
+      spdlog::warn("event=link_refused reason=\"bad hello\" bytes={}", got);
+      refuse(socket.get(), link::WelcomeResult::kBadHello);
+      return false;
+    }
+    if (hello.layout_version != link::kLayoutVersion ||
+        hello.region_bytes != sizeof(link::Region) ||
+        hello.status_bytes != sizeof(link::StatusSegment)) {
+      spdlog::warn("event=link_refused reason=\"link version {}, here {}\" pid={}",
+                   hello.layout_version, link::kLayoutVersion, greeting_pid);
+      refuse(socket.get(), link::WelcomeResult::kWrongVersion);
+      return false;
+    }
+    return welcome(std::move(socket), greeting_pid, last_epoch);
+  }
+
+  bool make_region(Descriptors& made, std::uint8_t last_epoch) {
+    made.memory = Fd(::memfd_create("sluice-region", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    made.wake_us = Fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    made.wake_peer = Fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    auto readable = status.open_read_only();
+    if (readable) made.status = Fd(*readable);
+    if (!made.memory || !made.wake_us || !made.wake_peer || !made.status) return false;
+    constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    if (::ftruncate(made.memory.get(), sizeof(link::Region)) != 0 ||
+        ::fcntl(made.memory.get(), F_ADD_SEALS, kSeals) != 0)
+      return false;
+    void* at = ::mmap(nullptr, sizeof(link::Region), PROT_READ | PROT_WRITE, MAP_SHARED,
+                      made.memory.get(), 0);
+    if (at == MAP_FAILED) return false;
+    region = static_cast<link::Region*>(at);
+    region->magic = link::kRegionMagic;
+    region->layout_version = link::kLayoutVersion;
+    region->bytes = sizeof(link::Region);
+    region->dataplane_instance = status.segment().instance;
+    region->connection = ++connections;
+    region->last_epoch = last_epoch;
+    region->dataplane_heartbeat_ns = region->controlplane_heartbeat_ns = monotonic_ns();
+    return true;
+  }
+
+  bool welcome(Fd socket, std::uint32_t peer_pid, std::uint8_t last_epoch) {
+    Descriptors made;
+    if (!make_region(made, last_epoch)) {
+      spdlog::error("event=link_refused reason=\"no memory: {}\"", std::strerror(errno));
+      refuse(socket.get(), link::WelcomeResult::kNoMemory);
+      unmap();
+      return false;
+    }
+    const std::array<int, 4> handed{made.memory.get(), made.status.get(), made.wake_us.get(),
+                                    made.wake_peer.get()};
+    const link::Welcome accepted{.magic = link::kRegionMagic,
+                                 .layout_version = link::kLayoutVersion,
+                                 .result = link::WelcomeResult::kAccepted,
+                                 .other_pid = 0,
+                                 .reserved = 0};
+    if (!send_welcome(socket.get(), accepted, handed) || !watch(made.wake_us.get())) {
+      unmap();
+      return false;
+    }
+    peer = std::move(socket);  // is in the epoll set since it was accepted
+    pid = peer_pid;
+    fds = std::move(made);
+    spdlog::info("event=link_connected pid={} connection={}", pid, connections);
+    return true;
+  }
+};
+
+LinkServer::LinkServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+LinkServer::~LinkServer() = default;
+
+Result<std::unique_ptr<LinkServer>> LinkServer::create(const std::string& run_dir,
+                                                       StatusMemory& status) {
+  auto impl = std::make_unique<Impl>(status);
+  auto lock = take_lock(run_dir + "/dataplane.lock");
+  if (!lock) return std::unexpected(std::move(lock.error()));
+  impl->lock = std::move(*lock);
+  impl->socket_path = run_dir + "/dataplane.sock";
+  auto listener = listen_at(impl->socket_path);
+  if (!listener) return std::unexpected(std::move(listener.error()));
+  impl->listener = std::move(*listener);
+  impl->epoll = Fd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!impl->epoll || !impl->watch(impl->listener.get())) return system_error("epoll");
+  return std::unique_ptr<LinkServer>(new LinkServer(std::move(impl)));
+}
+
+int LinkServer::fd() const noexcept {
+  return impl_->epoll.get();
+}
+
+LinkServer::Change LinkServer::poll(std::uint8_t last_epoch) {
+  Impl& s = *impl_;
+  std::array<epoll_event, 4> ready;
+  const int n = ::epoll_wait(s.epoll.get(), ready.data(), static_cast<int>(ready.size()), 0);
+  for (const epoll_event& event :
+       std::span(ready).first(static_cast<std::size_t>(std::max(n, 0)))) {
+    const int fd = event.data.fd;
+    if (s.peer && fd == s.fds.wake_us.get()) s.drain_doorbell();
+    if (s.peer && fd == s.peer.get()) {
+      std::string why;
+      if (!s.peer_gone(why)) continue;
+      spdlog::warn("event=link_closed pid={} reason=\"{}\"", s.pid, why);
+      s.close_peer();
+      return Change::kDisconnected;
+    }
+    if (s.greeting && fd == s.greeting.get() && s.take_hello(last_epoch)) return Change::kConnected;
+    if (fd == s.listener.get()) s.accept_one();
+  }
+  return Change::kNone;
+}
+
+link::Region* LinkServer::region() noexcept {
+  return impl_->region;
+}
+std::uint32_t LinkServer::peer_pid() const noexcept {
+  return impl_->pid;
+}
+
+void LinkServer::wake_peer() noexcept {
+  const std::uint64_t one = 1;
+  // It can only fail when the count is full, and then the peer is awake.
+  [[maybe_unused]] const auto written = ::write(impl_->fds.wake_peer.get(), &one, sizeof one);
+}
+
+void LinkServer::disconnect(std::string_view why) {
+  if (!impl_->peer) return;
+  spdlog::error("event=link_disconnected pid={} reason=\"{}\"", impl_->pid, why);
+  impl_->close_peer();
+}
+
+}  // namespace sluice::dataplane
