@@ -103,7 +103,7 @@ class LineParser {
       return wrong(text, fmt::format("is neither a UUID nor {}", kAgentName.allowed));
     }
     agent.name = text;
-    agent.id = id_of_name(text);
+    agent.id = id_maker_(text);
     return true;
   }
 
@@ -162,6 +162,7 @@ class LineParser {
   const TenantSet& tenants_;
   Report& report_;
   AgentsFile& out_;
+  IdMaker id_maker_;
   std::string_view line_;
   std::uint32_t number_ = 0;
   std::size_t at_ = 0;

@@ -9,26 +9,16 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <tuple>
 
 #include "config/agents_file.hpp"
 #include "config/reader.hpp"
+#include "config/unique_agents.hpp"
 #include "config/value.hpp"
 
 namespace sluice::config {
 namespace {
 
 constexpr std::size_t kMaxKeyFileBytes = 4096;
-
-// What is needed to say where an agent of a configuration came from.
-struct AgentRef {
-  const StaticAgent* agent;
-  std::string_view file;  // empty: the configuration itself
-  Mark mark;
-  std::size_t order;            // in which all were collected
-  const Steps* list = nullptr;  // of the configuration itself: the list and the place in it
-  std::size_t index = 0;
-};
 
 class Loader {
  public:
@@ -51,23 +41,17 @@ class Loader {
     }
   }
 
-  void check_unique_agents() {
-    lists_ = {Steps{"agents"}};
-    for (std::size_t i = 0; i < config_.peers.size(); ++i)
-      lists_.push_back({"peers", i, "agents"});
-    collect(config_.agents, lists_[0]);
-    collect(own_, config_.agents_file);
+  void check_agents() {
+    std::vector<AgentSource> sources;
+    sources.push_back({config_.agents, {}, nullptr, {"agents"}});
+    sources.push_back({own_.agents, located(config_.agents_file), &own_.lines});
     for (std::size_t i = 0; i < config_.peers.size(); ++i) {
-      collect(config_.peers[i].agents, lists_[i + 1]);
-      if (i < peers_.size()) collect(peers_[i], config_.peers[i].agents_file);
+      const Peer& peer = config_.peers[i];
+      sources.push_back({peer.agents, {}, nullptr, {"peers", i, "agents"}});
+      if (i >= peers_.size()) continue;
+      sources.push_back({peers_[i].agents, located(peer.agents_file), &peers_[i].lines});
     }
-    // Sorting is slower than hashing for honest ids, but no choice of ids makes it slow.
-    std::sort(all_.begin(), all_.end(), [](const AgentRef& a, const AgentRef& b) {
-      return std::tie(a.agent->id, a.order) < std::tie(b.agent->id, b.order);
-    });
-    for (std::size_t i = 1; i < all_.size(); ++i) {
-      if (all_[i].agent->id == all_[i - 1].agent->id) report_twice(all_[i], all_[i - 1]);
-    }
+    check_unique_agents(sources, document_, report_);
   }
 
   void keep_file_agents() {
@@ -109,37 +93,6 @@ class Loader {
     return parse_agents(*text, path, endpoints, tenants_, report_);
   }
 
-  void collect(const std::vector<StaticAgent>& agents, const Steps& where) {
-    Steps item = where;
-    for (std::size_t i = 0; i < agents.size(); ++i) {
-      if (agents[i].id.is_nil()) continue;  // already refused
-      item.emplace_back(i);
-      const Mark mark = mark_of(document_, item);
-      item.pop_back();
-      all_.push_back({&agents[i], {}, mark, all_.size(), &where, i});
-    }
-  }
-
-  void collect(const AgentsFile& file, std::string_view name) {
-    all_.reserve(all_.size() + file.agents.size());
-    for (std::size_t i = 0; i < file.agents.size(); ++i) {
-      all_.push_back({&file.agents[i], name, {file.lines[i], 1}, all_.size()});
-    }
-  }
-
-  void report_twice(const AgentRef& later, const AgentRef& first) {
-    const StaticAgent& agent = *later.agent;
-    const std::string name = agent.name.empty() ? sluice::to_string(agent.id) : agent.name;
-    const std::string file = first.file.empty() ? report_.file() : located(std::string(first.file));
-    auto message = fmt::format("agent {} is there already, in {}:{}", name, file, first.mark.line);
-    if (later.list == nullptr) {
-      return report_.add_in(located(std::string(later.file)), later.mark, std::move(message));
-    }
-    Steps where = *later.list;
-    where.emplace_back(later.index);
-    report_.add(later.mark, text_of(where), std::move(message));
-  }
-
   const Node& document_;
   Report& report_;
   Config& config_;
@@ -147,8 +100,6 @@ class Loader {
   TenantSet tenants_;
   AgentsFile own_;
   std::vector<AgentsFile> peers_;
-  std::vector<Steps> lists_;  // stays as it is while all_ points into it
-  std::vector<AgentRef> all_;
 };
 
 std::string joined(const Checked& checked) {
@@ -179,16 +130,21 @@ Result<std::string> read_descriptor(int descriptor, std::size_t max_bytes) {
                 fmt::format("has {} bytes; at most {} are read", status.st_size, max_bytes),
                 ErrorOrigin::kConfig);
   }
-  std::string text(static_cast<std::size_t>(status.st_size), '\0');
-  std::size_t have = 0;
-  while (have < text.size()) {
-    const auto got = ::read(descriptor, text.data() + have, text.size() - have);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail(ErrorCode::kUnavailable, std::strerror(errno), ErrorOrigin::kConfig);
-    if (got == 0) break;
-    have += static_cast<std::size_t>(got);
-  }
-  text.resize(have);
+  std::string text;
+  int error = 0;
+  // Not filled with zeros first, which would take as long as the reading.
+  text.resize_and_overwrite(static_cast<std::size_t>(status.st_size),
+                            [&](char* at, std::size_t size) {
+                              std::size_t have = 0;
+                              while (have < size && error == 0) {
+                                const auto got = ::read(descriptor, at + have, size - have);
+                                if (got == 0) break;
+                                if (got < 0 && errno != EINTR) error = errno;
+                                if (got > 0) have += static_cast<std::size_t>(got);
+                              }
+                              return have;
+                            });
+  if (error != 0) return fail(ErrorCode::kUnavailable, std::strerror(error), ErrorOrigin::kConfig);
   return text;
 }
 
@@ -220,7 +176,7 @@ Checked check_text(std::string_view text, const std::string& filename, Files fil
     Loader loader(*document, report, checked.config,
                   std::filesystem::path(filename).parent_path().string());
     if (files == Files::kRead) loader.read_files();
-    loader.check_unique_agents();
+    loader.check_agents();
     loader.keep_file_agents();
   }
   report.finish(checked);

@@ -2,9 +2,11 @@
 // the SHA-256 of the name. Links libcrypto. Control plane, agents and tools; any thread.
 #pragma once
 
+#include <openssl/evp.h>
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <memory>
 #include <string_view>
 
 #include "sluice/base/ids.hpp"
@@ -14,16 +16,44 @@ namespace sluice {
 
 inline constexpr std::size_t kMaxNameBytes = 255;
 
-// The first 16 bytes of SHA-256(name) with version 8 and variant 10 set.
-inline Id id_of_name(std::string_view name) noexcept {
-  std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest;
-  SHA256(reinterpret_cast<const unsigned char*>(name.data()), name.size(), digest.data());
+using Sha256Digest = std::array<std::uint8_t, SHA256_DIGEST_LENGTH>;
+
+// The first 16 bytes of the digest with version 8 and variant 10 set.
+inline Id id_of_digest(const Sha256Digest& digest) noexcept {
   Id id;
   std::copy_n(digest.begin(), id.bytes.size(), id.bytes.begin());
   id.bytes[6] = static_cast<std::uint8_t>((id.bytes[6] & 0x0f) | 0x80);
   id.bytes[8] = static_cast<std::uint8_t>((id.bytes[8] & 0x3f) | 0x80);
   return id;
 }
+
+inline Id id_of_name(std::string_view name) noexcept {
+  Sha256Digest digest;
+  SHA256(reinterpret_cast<const unsigned char*>(name.data()), name.size(), digest.data());
+  return id_of_digest(digest);
+}
+
+// The same for very many names: OpenSSL 3 looks the hash up, with locks, for every SHA256() call;
+// here once.
+class IdMaker {
+ public:
+  Id operator()(std::string_view name) noexcept {
+    Sha256Digest digest;
+    const bool ok = hash_ && context_ &&
+                    EVP_DigestInit_ex2(context_.get(), hash_.get(), nullptr) == 1 &&
+                    EVP_DigestUpdate(context_.get(), name.data(), name.size()) == 1 &&
+                    EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr) == 1;
+    return ok ? id_of_digest(digest) : id_of_name(name);
+  }
+
+ private:
+  struct Free {
+    void operator()(EVP_MD* hash) const noexcept { EVP_MD_free(hash); }
+    void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
+  };
+  std::unique_ptr<EVP_MD, Free> hash_{EVP_MD_fetch(nullptr, "SHA256", nullptr)};
+  std::unique_ptr<EVP_MD_CTX, Free> context_{EVP_MD_CTX_new()};
+};
 
 namespace detail {
 inline Status check_segments(std::string_view name, std::size_t min_segments,
