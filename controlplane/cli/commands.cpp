@@ -1,0 +1,217 @@
+// The table of all commands. Parser, help, completion and manual page are made from it.
+#include "controlplane/cli/command.hpp"
+#include "controlplane/cli/handlers.hpp"
+
+namespace sluice::cli {
+namespace {
+
+constexpr Parameter kAgent[] = {{"AGENT", Kind::kAgent, "name or id of the agent"}};
+constexpr Parameter kTarget[] = {
+    {"NAME", Kind::kTarget, "name of an agent or capability, or an id"}};
+constexpr Parameter kPort[] = {{"PORT", Kind::kPort, "name of the port"}};
+constexpr Parameter kPeer[] = {{"PEER", Kind::kPeer, "name of the peer"}};
+constexpr Parameter kDestination[] = {
+    {"DESTINATION", Kind::kTarget, "agent, id, router/NAME, or with --capability a capability"}};
+constexpr Parameter kNewAgent[] = {
+    {"AGENT", Kind::kAgent, "organisation/namespace/service/instance, or an id"},
+    {"ENDPOINT", Kind::kEndpoint, "where it listens, like 10.0.0.5:7601"}};
+constexpr Parameter kNewPeer[] = {{"PEER", Kind::kText, "a name for it"},
+                                  {"ADDRESS", Kind::kEndpoint, "where messages for its agents go"}};
+constexpr Parameter kFile[] = {{"FILE", Kind::kFile,
+                                "checked here, without the control plane; default: the one in use",
+                                true}};
+constexpr Parameter kShell[] = {{"SHELL", Kind::kShell, "bash"}};
+constexpr Parameter kLine[] = {{"LINE", Kind::kText, "the command line up to the cursor"}};
+
+constexpr Option kTenant{"tenant", "N", Form::kValue, Kind::kTenant, "tenant of the agent", "0"};
+constexpr Option kOnPort{"port", "PORT", Form::kValue, Kind::kPort, "only this port"};
+constexpr Option kWatch{"watch",
+                        "SECONDS",
+                        Form::kOptionalValue,
+                        Kind::kDuration,
+                        "again and again, with rates; every second by default",
+                        "1"};
+constexpr Option kSamples{"samples", "N", Form::kValue, Kind::kCount,
+                          "with --watch: end after so many"};
+
+constexpr Option kStatusOptions[] = {{"wait", "SECONDS", Form::kValue, Kind::kDuration,
+                                      "wait until the dataplane is connected and programmed"}};
+constexpr Option kAddOptions[] = {kTenant,
+                                  {"capability", "NAME", Form::kRepeated, Kind::kCapability,
+                                   "what it offers; may be given several times"}};
+constexpr Option kListOptions[] = {
+    {"origin", "ORIGIN", Form::kValue, Kind::kOrigin, "only static, registered or peer"},
+    {"tenant", "N", Form::kValue, Kind::kTenant, "only of this tenant"},
+    {"capability", "NAME", Form::kValue, Kind::kCapability, "only those that offer it"},
+    {"prefix", "TEXT", Form::kValue, Kind::kText, "only names that begin so"},
+    {"peer", "PEER", Form::kValue, Kind::kPeer, "only those of this peer"},
+    {"limit", "N", Form::kValue, Kind::kCount, "at most so many"}};
+constexpr Option kTokenOptions[] = {kTenant};
+constexpr Option kPortOptions[] = {kOnPort};
+constexpr Option kStatsOptions[] = {
+    {"port", "PORT", Form::kRepeated, Kind::kPort, "only this port; may be given several times"},
+    kWatch,
+    kSamples,
+    {"clear", "", Form::kFlag, Kind::kText, "set all counters to zero"}};
+constexpr Option kDropsOptions[] = {kOnPort, kWatch, kSamples};
+constexpr Option kTraceOptions[] = {
+    {"source", "AGENT", Form::kValue, Kind::kAgent, "only messages of this agent"},
+    {"destination", "NAME", Form::kValue, Kind::kTarget,
+     "only messages for this agent or capability"},
+    {"count", "N", Form::kValue, Kind::kCount, "end after so many messages, at most 10000", "1"},
+    {"timeout", "SECONDS", Form::kValue, Kind::kDuration, "end after this time", "60"}};
+
+// Of ping, send and listen.
+constexpr Option kRouter{"router", "ADDRESS", Form::kRequired, Kind::kRouter,
+                         "the router's address; UDP port 7600 unless given"};
+constexpr Option kName{"name", "NAME", Form::kValue, Kind::kAgentName, "who we are"};
+constexpr Option kOwnId{"id", "ID", Form::kValue, Kind::kId, "who we are, when without a name"};
+constexpr Option kOwnTenant{"tenant", "N", Form::kValue, Kind::kTenant, "our tenant", "0"};
+constexpr Option kToken{"token", "HEX", Form::kValue, Kind::kToken,
+                        "our token; others on this machine may see it, so rather --token-file"};
+constexpr Option kTokenFile{"token-file", "FILE", Form::kValue, Kind::kFile,
+                            "file with our token, as 'sluice agent token' prints it"};
+constexpr Option kLocal{"local", "ADDRESS", Form::kValue, Kind::kText,
+                        "bind to this address, with or without UDP port"};
+constexpr Option kOffer{"offer", "NAME", Form::kRepeated, Kind::kCapability,
+                        "capability we register; may be given several times"};
+constexpr Option kRegister{"register", "", Form::kFlag, Kind::kText,
+                           "register with the router first (the default)"};
+constexpr Option kNoRegister{"no-register", "", Form::kFlag, Kind::kText,
+                             "do not: the router knows us by its configuration"};
+constexpr Option kCapability{"capability", "", Form::kFlag, Kind::kText,
+                             "the destination is a capability: to one of its members"};
+constexpr Option kAllMembers{"all-members", "", Form::kFlag, Kind::kText,
+                             "the destination is a capability: to all of its members"};
+
+constexpr Option kPingOptions[] = {
+    kRouter,
+    kName,
+    kOwnId,
+    kOwnTenant,
+    kToken,
+    kTokenFile,
+    kLocal,
+    kOffer,
+    kRegister,
+    kNoRegister,
+    kCapability,
+    {"count", "N", Form::kValue, Kind::kCount, "end after so many; otherwise with Ctrl-C"},
+    {"interval", "SECONDS", Form::kValue, Kind::kDuration, "time between two", "1"},
+    {"size", "BYTES", Form::kValue, Kind::kSize, "payload", "0"},
+    {"timeout", "SECONDS", Form::kValue, Kind::kDuration, "how long to wait for an answer", "2"}};
+constexpr Option kSendOptions[] = {
+    kRouter,
+    kName,
+    kOwnId,
+    kOwnTenant,
+    kToken,
+    kTokenFile,
+    kLocal,
+    kOffer,
+    kRegister,
+    kNoRegister,
+    kCapability,
+    kAllMembers,
+    {"count", "N", Form::kValue, Kind::kCount, "how many messages", "1"},
+    {"rate", "PER-SECOND", Form::kValue, Kind::kRate, "0: as fast as possible", "0"},
+    {"size", "BYTES", Form::kValue, Kind::kSize, "payload", "64"},
+    {"text", "TEXT", Form::kValue, Kind::kText, "what the payload begins with"},
+    {"class", "0-7", Form::kValue, Kind::kClass, "traffic class, 7 is the highest", "3"},
+    {"lifetime", "SECONDS", Form::kValue, Kind::kDuration,
+     "not delivered later than that; rounded up to 2^n ms; 0: for ever", "0"},
+    {"key", "NUMBER", Form::kValue, Kind::kNumber,
+     "routing key; messages of one key stay together and in order"},
+    {"tag", "NUMBER", Form::kValue, Kind::kNumber, "the application's message type", "0"},
+    {"notify", "", Form::kFlag, Kind::kText, "ask for notices of undeliverable messages"},
+    {"wait-notices", "SECONDS", Form::kValue, Kind::kDuration,
+     "wait so long for notices after the last message; asks for them, too"}};
+constexpr Option kListenOptions[] = {
+    kRouter,
+    kName,
+    kOwnId,
+    kOwnTenant,
+    kToken,
+    kTokenFile,
+    kLocal,
+    {"capability", "NAME", Form::kRepeated, Kind::kCapability,
+     "what we offer; may be given several times"},
+    kRegister,
+    kNoRegister,
+    {"count", "N", Form::kValue, Kind::kCount, "end after so many messages"},
+    {"timeout", "SECONDS", Form::kValue, Kind::kDuration, "end after this time"},
+    {"show", "", Form::kFlag, Kind::kText, "print each message"}};
+
+constexpr std::span<const Parameter> kNoParameters;
+constexpr std::span<const Option> kNoOptions;
+
+constexpr Command kCommands[] = {
+    {"status", "", "the router as a whole: processes, link, tables, ports, workers", kNoParameters,
+     kStatusOptions, status},
+    {"agent", "add", "add a static agent", kNewAgent, kAddOptions, agent_add},
+    {"agent", "delete", "delete an agent", kAgent, kNoOptions, agent_delete},
+    {"agent", "list", "all agents, in the order of their ids", kNoParameters, kListOptions,
+     agent_list},
+    {"agent", "show", "everything known of one agent", kAgent, kNoOptions, agent_show},
+    {"agent", "resolve", "who answers to a name or offers a capability", kTarget, kNoOptions,
+     agent_resolve},
+    {"agent", "token", "print the token an agent proves itself with", kAgent, kTokenOptions,
+     agent_token},
+    {"route", "lookup", "where messages for an id or name go", kTarget, kNoOptions, route_lookup},
+    {"route", "count", "how many routes there are, by kind", kNoParameters, kNoOptions,
+     route_count},
+    {"adjacency", "list", "next hops with their state", kNoParameters, kPortOptions,
+     adjacency_list},
+    {"port", "list", "all ports", kNoParameters, kNoOptions, port_list},
+    {"port", "show", "everything known of one port", kPort, kNoOptions, port_show},
+    {"neighbor", "list", "the kernel's neighbours on the ports", kNoParameters, kPortOptions,
+     neighbor_list},
+    {"peer", "add", "add another router", kNewPeer, kNoOptions, peer_add},
+    {"peer", "delete", "delete another router with its agents", kPeer, kNoOptions, peer_delete},
+    {"peer", "list", "other routers", kNoParameters, kNoOptions, peer_list},
+    {"tenant", "list", "tenants, their limits and whom they may address", kNoParameters, kNoOptions,
+     tenant_list},
+    {"stats", "", "counters of ports and workers; rates with --watch", kNoParameters, kStatsOptions,
+     stats},
+    {"drops", "", "what was dropped and why", kNoParameters, kDropsOptions, drops},
+    {"trace", "", "follow the next messages through the pipeline", kNoParameters, kTraceOptions,
+     trace},
+    {"config", "show", "the configuration in effect, with all defaults", kNoParameters, kNoOptions,
+     config_show},
+    {"config", "check", "everything that is wrong with a configuration file", kFile, kNoOptions,
+     config_check},
+    {"config", "reload", "take over the changed configuration file", kNoParameters, kNoOptions,
+     config_reload},
+    {"ping", "", "round trips to an agent through a router", kDestination, kPingOptions, ping},
+    {"send", "", "send messages through a router at an exact rate", kDestination, kSendOptions,
+     send},
+    {"listen", "", "receive messages; loss, reordering, latency", kNoParameters, kListenOptions,
+     listen},
+    {"completion", "", "print the completion script of a shell", kShell, kNoOptions, completion},
+    {"version", "", "print the version", kNoParameters, kNoOptions, version},
+    {"complete", "", "what may follow on a command line", kLine, kNoOptions, complete, true},
+    {"man", "", "print the manual page in roff", kNoParameters, kNoOptions, man, true},
+};
+
+constexpr Option kGlobal[] = {
+    {"socket", "PATH", Form::kValue, Kind::kFile,
+     "the control plane's socket; default: api.socket of the configuration, or "
+     "/run/sluice/api.sock"},
+    {"config", "FILE", Form::kValue, Kind::kFile,
+     "configuration that names the socket; default: /etc/sluice/sluice.yaml"},
+    {"json", "", Form::kFlag, Kind::kText, "JSON instead of text"},
+    {"timeout", "SECONDS", Form::kValue, Kind::kDuration, "how long to wait for an answer", "10"},
+    {"no-color", "", Form::kFlag, Kind::kText, "no colours"},
+};
+
+}  // namespace
+
+std::span<const Command> commands() noexcept {
+  return kCommands;
+}
+
+std::span<const Option> global_options() noexcept {
+  return kGlobal;
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,79 @@
+// config show, check, reload
+#include <fmt/format.h>
+
+#include "controlplane/cli/context.hpp"
+#include "controlplane/cli/handlers.hpp"
+
+namespace sluice::cli {
+namespace {
+
+std::string difference_lines(const auto& differences) {
+  std::string text;
+  for (const auto& d : differences) {
+    text += d.live() ? fmt::format("  {}: live\n", printable(d.key()))
+                     : fmt::format("  {}: only after a restart of {}\n", printable(d.key()),
+                                   printable(d.restart()));
+  }
+  return text;
+}
+
+std::string render_check(const api::CheckConfigReply& r, const Paint& paint) {
+  std::string text;
+  for (const auto& d : r.diagnostics())
+    text += printable(d.text()) + '\n';
+  if (r.more() != 0) text += fmt::format("and {} more\n", r.more());
+  if (!r.ok()) return text;
+  text += fmt::format("{}: {}\n", printable(r.file()), paint.good("good"));
+  if (r.differences().empty()) return text;
+  return text + "differs from what is in effect:\n" + difference_lines(r.differences());
+}
+
+std::string render_reload(const api::ReloadConfigReply& r, const Paint&) {
+  if (r.applied().empty()) return fmt::format("{}: nothing changed\n", printable(r.file()));
+  return fmt::format("{}: taken over\n", printable(r.file())) + difference_lines(r.applied());
+}
+
+// The library's own check, for files of routers that need not run.
+api::CheckConfigReply check_here(const std::string& file) {
+  const auto checked = config::check(file);
+  api::CheckConfigReply reply;
+  reply.set_ok(checked.ok());
+  reply.set_file(file);
+  reply.set_more(checked.more);
+  for (const auto& d : checked.diagnostics) {
+    auto& to = *reply.add_diagnostics();
+    to.set_file(d.file);
+    to.set_line(d.line);
+    to.set_column(d.column);
+    to.set_key(d.key);
+    to.set_message(d.message);
+    to.set_text(to_string(d));
+  }
+  return reply;
+}
+
+}  // namespace
+
+Outcome config_show(Context& c) {
+  api::ShowConfigRequest request;
+  request.set_json(c.json);
+  const auto reply = c.client.call(request);
+  if (!reply) return std::unexpected(reply.error());
+  c.print(reply->text());
+  if (!reply->text().ends_with('\n')) c.print("\n");
+  return kDone;
+}
+
+Outcome config_check(Context& c) {
+  const std::string file = c.args.text("FILE");
+  Result<api::CheckConfigReply> reply =
+      file.empty() ? c.client.call(api::CheckConfigRequest{}) : check_here(file);
+  auto shown = show(c, reply, render_check);
+  return shown && !reply->ok() ? Outcome(kFailed) : shown;
+}
+
+Outcome config_reload(Context& c) {
+  return show(c, c.client.call(api::ReloadConfigRequest{}), render_reload);
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,43 @@
+// What a command's handler works with, and the two ways of showing an answer.
+#pragma once
+
+#include <string>
+
+#include "controlplane/cli/cli.hpp"
+#include "controlplane/cli/client.hpp"
+#include "controlplane/cli/json.hpp"
+#include "controlplane/cli/parse.hpp"
+#include "controlplane/cli/text.hpp"
+
+namespace sluice::cli {
+
+struct Context {
+  const Invocation& args;
+  const Environment& environment;
+  Client& client;
+  Paint paint;
+  bool json = false;
+
+  void print(std::string_view text) const { environment.out(text); }
+};
+
+// Prints an answer: as JSON with all its fields, or as `render` makes it. Passes an error on.
+template <class Reply>
+Outcome show(Context& c, const Result<Reply>& reply,
+             std::string (*render)(const Reply&, const Paint&)) {
+  if (!reply) return std::unexpected(reply.error());
+  c.print(c.json ? JsonWriter().value(*reply).take() : render(*reply, c.paint));
+  return kDone;
+}
+
+// A mistake of the person at the keyboard: ends with status 2.
+inline std::unexpected<Error> wrong_usage(std::string message) {
+  return fail(ErrorCode::kInvalidArgument, std::move(message));
+}
+
+// Adds near names to "not found" errors about an agent.
+Error with_near_agents(Client& client, Error error, std::string_view agent);
+// "up" in green, "down" in red, others in yellow.
+std::string reach_text(api::Reachability reachability, const Paint& paint);
+
+}  // namespace sluice::cli

@@ -1,0 +1,49 @@
+// The handlers that the command table names, by file.
+#pragma once
+
+#include "controlplane/cli/command.hpp"
+
+namespace sluice::cli {
+
+// router_commands.cpp
+Outcome status(Context& c);
+Outcome version(Context& c);
+// stats_commands.cpp
+Outcome stats(Context& c);
+Outcome drops(Context& c);
+// agent_commands.cpp
+Outcome agent_add(Context& c);
+Outcome agent_delete(Context& c);
+Outcome agent_list(Context& c);
+Outcome agent_show(Context& c);
+Outcome agent_resolve(Context& c);
+Outcome agent_token(Context& c);
+// route_commands.cpp
+Outcome route_lookup(Context& c);
+Outcome route_count(Context& c);
+Outcome adjacency_list(Context& c);
+// port_commands.cpp
+Outcome port_list(Context& c);
+Outcome port_show(Context& c);
+Outcome neighbor_list(Context& c);
+// peer_commands.cpp
+Outcome peer_add(Context& c);
+Outcome peer_delete(Context& c);
+Outcome peer_list(Context& c);
+Outcome tenant_list(Context& c);
+// config_commands.cpp
+Outcome config_show(Context& c);
+Outcome config_check(Context& c);
+Outcome config_reload(Context& c);
+// trace_command.cpp
+Outcome trace(Context& c);
+// ping.cpp, send.cpp, listen.cpp
+Outcome ping(Context& c);
+Outcome send(Context& c);
+Outcome listen(Context& c);
+// complete.cpp, man.cpp
+Outcome completion(Context& c);
+Outcome complete(Context& c);
+Outcome man(Context& c);
+
+}  // namespace sluice::cli

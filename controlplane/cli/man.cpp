@@ -1,0 +1,108 @@
+// man (hidden): sluice(1) in roff, made from the command table by the build.
+#include <fmt/format.h>
+
+#include "controlplane/cli/context.hpp"
+#include "controlplane/cli/handlers.hpp"
+#include "controlplane/cli/help.hpp"
+
+namespace sluice::cli {
+namespace {
+
+std::string roff(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\\') {
+      out += "\\e";
+    } else if (c == '-') {
+      out += "\\-";
+    } else {
+      out += c;
+    }
+  }
+  if (out.starts_with('.') || out.starts_with('\'')) out.insert(0, "\\&");
+  return out;
+}
+
+std::string item(std::string_view heading, std::string_view text) {
+  return fmt::format(".TP\n.B {}\n{}\n", roff(heading), roff(text));
+}
+
+std::string of_command(const Command& command) {
+  std::string text = fmt::format(".SS {}\n{}.\n", roff(synopsis(command)), roff(command.help));
+  for (const auto& p : command.parameters)
+    text += item(p.name, p.help);
+  for (const auto& option : command.options)
+    text += item(heading_of(option), option.help);
+  return text;
+}
+
+constexpr std::string_view kHead = R"(.TH SLUICE 1 "" "Sluice" "User commands"
+.SH NAME
+sluice \- look at and steer a Sluice router; ping, send and listen as an agent
+.SH SYNOPSIS
+.B sluice
+.I COMMAND
+[arguments] [options]
+.SH DESCRIPTION
+The commands ping, send and listen are an agent's side and speak UDP to a router.
+config check with a file, completion and version need nothing but this machine.
+All others talk to the router's control plane on its unix socket.
+.PP
+Options may stand before or after a command and its arguments.
+Counts and rates may end in k, M or G, times in ms, s, m or h; without a unit a time is in seconds.
+Names that are near are suggested when there is none as given.
+.SH COMMANDS
+)";
+
+constexpr std::string_view kTail = R"(.SH JSON
+With \-\-json every command prints one JSON object; stats and drops with \-\-watch, and trace, print
+one object a line. Keys are in snake_case and stay; new ones may be added.
+Ids are text, times are in nanoseconds where the key ends in _ns.
+.SH EXIT STATUS
+.TP
+.B 0
+Done.
+.TP
+.B 1
+Failed: the reason is on standard error. Also when a route lookup finds no route, a checked
+configuration is wrong, a ping got no answer, or fewer messages were sent or received than asked for.
+.TP
+.B 2
+Wrong usage.
+.SH EXAMPLES
+.nf
+sluice status \-\-wait 10
+sluice agent list \-\-tenant 1 \-\-json
+sluice agent token acme/prod/translate/7 \-\-tenant 1 > translate.token
+sluice listen \-\-router 10.0.0.1 \-\-name acme/prod/translate/7 \-\-tenant 1 \-\-token\-file translate.token
+sluice send acme/prod/translate/7 \-\-router 10.0.0.1 \-\-name acme/test/sender/1 \-\-tenant 1 \-\-count 10k \-\-rate 1k
+sluice trace \-\-destination acme/prod/translate/7
+.fi
+.SH FILES
+.TP
+.I /etc/sluice/sluice.yaml
+the configuration
+.TP
+.I /run/sluice/api.sock
+the control plane's socket
+.SH SEE ALSO
+.BR sluice.yaml (5)
+)";
+
+}  // namespace
+
+Outcome man(Context& c) {
+  std::string page(kHead);
+  for (const auto& command : commands()) {
+    if (!command.hidden) page += of_command(command);
+  }
+  page += ".SH OPTIONS OF ALL COMMANDS\n";
+  for (const auto& option : global_options())
+    page += item(heading_of(option), option.help);
+  page += item("--help", "say how a command is used");
+  page += kTail;
+  c.print(page);
+  return kDone;
+}
+
+}  // namespace sluice::cli
