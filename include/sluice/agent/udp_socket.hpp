@@ -200,11 +200,15 @@ class UdpSocket {
         buffers_(std::make_unique<std::byte[]>(max_bytes * kMaxBatch)) {}
 
   void ask_for_large_buffers() noexcept {
-    // Best effort: the kernel's limits (net.core.rmem_max) win, and a smaller buffer only loses
-    // earlier.
+    // Best effort: without CAP_NET_ADMIN the kernel's limits (net.core.rmem_max) win, and a smaller
+    // buffer only loses earlier.
     const int bytes = 8 << 20;
-    ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-    ::setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    if (::setsockopt(fd_, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0) {
+      ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    }
+    if (::setsockopt(fd_, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) != 0) {
+      ::setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    }
   }
 
   int send_batch(std::span<const Outgoing> batch) noexcept {
