@@ -15,13 +15,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "dataplane/pipeline/pipeline.hpp"
 #include "dataplane/pipeline/ports.hpp"
 #include "dataplane/worker/waker.hpp"
 #include "sluice/link/status.hpp"
 
 namespace sluice::dataplane {
-
-class Tables;
 
 struct ServedPort {
   std::uint16_t port = 0;      // index in the configuration
@@ -43,6 +42,7 @@ struct WorkerRings {
   rte_ring* to_hold = nullptr;     // messages that wait for their destination
   rte_ring* to_control = nullptr;  // punted messages
   rte_ring* trace = nullptr;       // elements of sizeof(link::TraceRecord), rte_ring_create_elem
+  rte_ring* denied = nullptr;      // elements of sizeof(DeniedSource), small; may be missing
   // From the manager thread.
   rte_ring* release = nullptr;   // held messages: through the pipeline again, as from their port
   rte_ring* transmit = nullptr;  // complete frames to send

@@ -1,6 +1,8 @@
 // A worker: one poll loop on one core. Made on the main thread, run on its lcore; request_stop()
 // may be called from any thread, and run() returns once every buffer it had is sent, handed over
-// or counted as dropped (kShutdown).
+// or counted as dropped (kShutdown). Workers pass frames to one another, so destroy them only when
+// all of them have returned and nobody pushes to their rings any more; the ports are still open
+// then.
 #pragma once
 
 #include <atomic>

@@ -1,0 +1,79 @@
+// Pass C for one message: may it go, where to, with which headers, and off. Two ways with the same
+// result: forward_plain() for data between untagged IPv4 hosts when nothing is special, and
+// forward_general() for everything (also what the short way hands back). Worker only.
+#pragma once
+
+#include "dataplane/pipeline/police.hpp"
+#include "dataplane/pipeline/rewrite_plain.hpp"
+#include "dataplane/pipeline/verdicts.hpp"
+
+namespace sluice::dataplane {
+
+void forward_general(Lane& lane, const Burst& burst, unsigned i) noexcept;
+
+// Why a next hop cannot be used now, or the adjacency to use.
+struct NextHop {
+  const Adjacency* adjacency = nullptr;
+  DropReason reason = DropReason::kCount;
+  bool hold = false;  // it is not resolved yet
+};
+NextHop next_hop(const Lane& lane, const Burst& burst, std::uint32_t index) noexcept;
+
+// Rewrites message i towards `adjacency` and puts it into the egress buffer; drops it when it is
+// too big, the port is congested, or the buffer has no room for the headers.
+void send_message(Lane& lane, const Burst& burst, unsigned i, const Adjacency& adjacency,
+                  std::uint16_t udp_port) noexcept;
+
+// A message for a group (deliver.cpp).
+void deliver_to_group(Lane& lane, const Burst& burst, unsigned i, Action action) noexcept;
+
+// Ports that a frame may leave by at once, kept in a register over a burst.
+struct PlainWay {
+  std::uint32_t clear_ports;
+  std::uint16_t message_port_raw;
+};
+
+// False: nothing was done, take the general way. True: sent, or dropped over its tenant's rate.
+// `sent` counts the former.
+template <bool kGuard>
+inline bool forward_plain(Lane& lane, const Burst& burst, const PlainWay& way, unsigned i,
+                          unsigned& sent) noexcept {
+  const Tables& tables = *lane.config.tables;
+  rte_mbuf* frame = lane.batch.frame[i];
+  std::uint8_t* start = frame_start(*frame);
+  const Action action = lane.batch.action[kGuard ? 2 * i : i];
+  const Adjacency& adjacency = tables.adjacencies.at(action.index());
+  const std::uint8_t* envelope = start + plain::kEnvelope;
+  const std::uint16_t tenant = load<Big16>(envelope + offsetof(Envelope, tenant)).get();
+  const std::uint32_t total = load<Big16>(start + plain::kTotalLength).get();
+
+  const bool fits = (action.kind() == ActionKind::kAdjacency) & (action.tenant() == tenant) &
+                    (AdjacencyTable::state(adjacency) == AdjacencyState::kUp) &
+                    (adjacency.l2_bytes == sizeof(EthernetHeader)) &
+                    (adjacency.family == Family::kIpv4) & (total <= adjacency.mtu) &
+                    ((way.clear_ports >> (adjacency.port & (kMaxPorts - 1)) & 1) != 0);
+  if (!fits) [[unlikely]]
+    return false;
+  if constexpr (kGuard) {
+    const Action source = lane.batch.action[2 * i + 1];
+    if (!source_matches_plain(tables, source, burst.ingress, start, tenant)) [[unlikely]]
+      return false;
+  }
+  if (burst.metered && !within_rate(lane, burst, tenant)) [[unlikely]] {
+    drop(lane, burst, i, DropReason::kRateLimited, link::TraceStage::kPolice);
+    return true;
+  }
+  const unsigned traffic_class = envelope[offsetof(Envelope, class_and_lifetime)] >> 5;
+  rewrite_plain_ipv4(start, adjacency, way.message_port_raw, Big16(action.udp_port()).raw());
+  const std::uint32_t bytes = sizeof(EthernetHeader) + total;
+  if (frame->pkt_len != bytes) [[unlikely]] {  // padding
+    frame->data_len = static_cast<std::uint16_t>(bytes);
+    frame->pkt_len = bytes;
+  }
+  lane.egress.add(adjacency.port, frame,
+                  Egress::tag(burst.ingress, FrameRole::kForwarded, traffic_class));
+  ++sent;
+  return true;
+}
+
+}  // namespace sluice::dataplane

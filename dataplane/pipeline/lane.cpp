@@ -1,0 +1,44 @@
+#include "dataplane/pipeline/lane.hpp"
+
+#include <cstring>
+#include <utility>
+
+namespace sluice::dataplane {
+namespace {
+
+HashKey key_of(std::uint64_t seed) noexcept {
+  HashKey key{};
+  std::memcpy(key.bytes.data(), &seed, sizeof seed);
+  return key;
+}
+
+}  // namespace
+
+Lane::Lane(const PipelineConfig& lane_config, NodeArray<Meter> tenant_meters,
+           NodeArray<std::uint32_t> cursors)
+    : config(lane_config),
+      egress(*config.ports, config.egress, *config.counters),
+      clock(config.tsc_hz),
+      tenants(std::move(tenant_meters)),
+      negative(NegativeCache::kDefaultEntries, key_of(config.seed)),
+      group_cursors(std::move(cursors)),
+      trace(config.exits.trace) {}
+
+void Lane::adopt(const ForwardingState& state, std::uint64_t now_tsc) noexcept {
+  adopted_state = &state;
+  const link::Settings& settings = state.settings;
+  const std::uint64_t tsc_per_ms = config.tsc_hz / 1000;
+  hold_times = {.hold_tsc = settings.hold_ms * tsc_per_ms,
+                .negative_tsc = settings.negative_cache_ms * tsc_per_ms,
+                .hold_per_id = settings.hold_per_id};
+  // A tenth of a second's worth may come at once.
+  const auto set = [&](Meter& meter, bool& allowed, std::uint32_t per_second) {
+    const TenantLimit limit{.rate_per_second = per_second, .burst = per_second / 10 + 1};
+    allowed = per_second != 0;
+    if (allowed && meter.limit() != limit) meter.configure(limit, config.workers, now_tsc);
+  };
+  set(notices, notices_allowed, settings.notices_per_second);
+  set(punts, punts_allowed, settings.punts_per_second);
+}
+
+}  // namespace sluice::dataplane

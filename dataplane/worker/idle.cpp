@@ -1,0 +1,71 @@
+#include "dataplane/worker/idle.hpp"
+
+#include <rte_ethdev.h>
+#include <rte_pause.h>
+
+#include <algorithm>
+
+#include "sluice/base/clock.hpp"
+
+namespace sluice::dataplane {
+
+Idler::Idler(const WorkerContext& context)
+    : policy_(context.idle),
+      waker_(context.waker),
+      spin_tsc_(context.tsc_hz * kSpinNs / kNsPerSecond),
+      pause_tsc_(context.tsc_hz * kPauseNs / kNsPerSecond) {
+  if (policy_ == IdlePolicy::kPoll) return;
+  fds_.push_back({.fd = waker_->event_fd(), .events = POLLIN, .revents = 0});
+  for (const ServedPort& served : context.served) {
+    const std::uint16_t port = context.ports->port[served.port].dpdk_port;
+    const int fd = rte_eth_dev_rx_intr_ctl_q_get_fd(port, served.rx_queue);
+    if (fd < 0) {
+      all_wake_ = false;
+      continue;
+    }
+    with_interrupt_.push_back({port, served.rx_queue});
+    fds_.push_back({.fd = fd, .events = POLLIN, .revents = 0});
+  }
+}
+
+Idler::Step Idler::step(std::uint64_t now_tsc) noexcept {
+  if (policy_ == IdlePolicy::kPoll) return Step::kSpin;
+  if (idle_since_tsc_ == 0) idle_since_tsc_ = now_tsc;
+  const std::uint64_t idle_tsc = now_tsc - idle_since_tsc_;
+  if (idle_tsc < spin_tsc_) return Step::kSpin;
+  if (idle_tsc < pause_tsc_) {
+    rte_pause();
+    return Step::kSpin;
+  }
+  return Step::kSleep;
+}
+
+void Idler::prepare() noexcept {
+  waker_->prepare();
+  for (const Queue& queue : with_interrupt_)
+    rte_eth_dev_rx_intr_enable(queue.dpdk_port, queue.queue);
+}
+
+std::uint64_t Idler::sleep() noexcept {
+  const std::uint64_t limit_ns = all_wake_ ? kInterruptSleepNs : sleep_ns_;
+  const timespec timeout{.tv_sec = 0, .tv_nsec = static_cast<long>(limit_ns)};
+  const std::uint64_t start_ns = monotonic_ns();
+  ::ppoll(fds_.data(), fds_.size(), &timeout, nullptr);
+  sleep_ns_ = std::min(2 * sleep_ns_, kLastSleepNs);
+  disarm();
+  return monotonic_ns() - start_ns;
+}
+
+void Idler::cancel() noexcept {
+  disarm();
+}
+
+void Idler::disarm() noexcept {
+  for (std::size_t i = 0; i < with_interrupt_.size(); ++i) {
+    const Queue& queue = with_interrupt_[i];
+    rte_eth_dev_rx_intr_disable(queue.dpdk_port, queue.queue);
+  }
+  waker_->finish();
+}
+
+}  // namespace sluice::dataplane
