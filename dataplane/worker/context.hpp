@@ -59,6 +59,10 @@ struct WorkerContext {
   std::uint16_t workers = 1;  // in all; tenant rates are divided by it
   std::uint16_t burst = 32;   // 1 .. 64
   IdlePolicy idle = IdlePolicy::kPoll;
+  // Adaptive: first sleep after so long without work; longest sleep while some queue cannot wake
+  // us.
+  std::uint32_t idle_after_us = 200;
+  std::uint32_t idle_sleep_us = 500;
   std::uint64_t tsc_hz = 0;
 
   std::vector<ServedPort> served;

@@ -2,18 +2,37 @@
 
 #include <rte_ethdev.h>
 #include <rte_pause.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
 
 #include "sluice/base/clock.hpp"
 
 namespace sluice::dataplane {
+namespace {
+
+constexpr std::uint64_t kNsPerUs = 1'000;
+constexpr std::uint64_t kUsPerSecond = 1'000'000;
+
+bool is_eventfd(int fd) {
+  std::array<char, 64> target{};
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const auto length = ::readlink(link.c_str(), target.data(), target.size());
+  return length > 0 && std::string_view(target.data(), static_cast<std::size_t>(length)) ==
+                           "anon_inode:[eventfd]";
+}
+
+}  // namespace
 
 Idler::Idler(const WorkerContext& context)
     : policy_(context.idle),
       waker_(context.waker),
-      spin_tsc_(context.tsc_hz * kSpinNs / kNsPerSecond),
-      pause_tsc_(context.tsc_hz * kPauseNs / kNsPerSecond) {
+      spin_tsc_(context.tsc_hz / kUsPerSecond * context.idle_after_us / kSpinShare),
+      pause_tsc_(context.tsc_hz / kUsPerSecond * context.idle_after_us),
+      longest_sleep_ns_(std::max(context.idle_sleep_us * kNsPerUs, kFirstSleepNs)) {
   if (policy_ == IdlePolicy::kPoll) return;
   fds_.push_back({.fd = waker_->event_fd(), .events = POLLIN, .revents = 0});
   for (const ServedPort& served : context.served) {
@@ -23,7 +42,7 @@ Idler::Idler(const WorkerContext& context)
       all_wake_ = false;
       continue;
     }
-    with_interrupt_.push_back({port, served.rx_queue});
+    with_interrupt_.push_back({port, served.rx_queue, fd, is_eventfd(fd)});
     fds_.push_back({.fd = fd, .events = POLLIN, .revents = 0});
   }
 }
@@ -51,9 +70,18 @@ std::uint64_t Idler::sleep() noexcept {
   const timespec timeout{.tv_sec = 0, .tv_nsec = static_cast<long>(limit_ns)};
   const std::uint64_t start_ns = monotonic_ns();
   ::ppoll(fds_.data(), fds_.size(), &timeout, nullptr);
-  sleep_ns_ = std::min(2 * sleep_ns_, kLastSleepNs);
+  sleep_ns_ = std::min(2 * sleep_ns_, longest_sleep_ns_);
+  read_counts();
   disarm();
   return monotonic_ns() - start_ns;
+}
+
+void Idler::read_counts() noexcept {
+  for (std::size_t i = 0; i < with_interrupt_.size(); ++i) {
+    if (!with_interrupt_[i].counts || (fds_[i + 1].revents & POLLIN) == 0) continue;
+    std::uint64_t count = 0;
+    [[maybe_unused]] const auto got = ::read(with_interrupt_[i].fd, &count, sizeof count);
+  }
 }
 
 void Idler::cancel() noexcept {
@@ -61,10 +89,8 @@ void Idler::cancel() noexcept {
 }
 
 void Idler::disarm() noexcept {
-  for (std::size_t i = 0; i < with_interrupt_.size(); ++i) {
-    const Queue& queue = with_interrupt_[i];
+  for (const Queue& queue : with_interrupt_)
     rte_eth_dev_rx_intr_disable(queue.dpdk_port, queue.queue);
-  }
   waker_->finish();
 }
 

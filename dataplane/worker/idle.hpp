@@ -33,12 +33,10 @@ class Idler {
   std::uint64_t sleep() noexcept;
   void cancel() noexcept;
 
-  // Nothing new for so long: pauses between polls, then sleep.
-  static constexpr std::uint64_t kSpinNs = 50'000;
-  static constexpr std::uint64_t kPauseNs = 200'000;
-  // Sleeps with queues that cannot wake us: doubled from the first to the last.
+  // The first part of the time before the first sleep is spent without pauses: 1 / so much.
+  static constexpr std::uint64_t kSpinShare = 4;
+  // Sleeps with queues that cannot wake us: doubled from this up to the configured longest.
   static constexpr std::uint64_t kFirstSleepNs = 20'000;
-  static constexpr std::uint64_t kLastSleepNs = 500'000;
   // With interrupts: the clock and the counters want to be looked after all the same.
   static constexpr std::uint64_t kInterruptSleepNs = 50'000'000;
 
@@ -46,15 +44,19 @@ class Idler {
   struct Queue {
     std::uint16_t dpdk_port;
     std::uint16_t queue;
+    int fd;
+    bool counts;  // an eventfd (vfio): it stays readable until it is read
   };
 
   void disarm() noexcept;
+  void read_counts() noexcept;
 
   IdlePolicy policy_;
   Waker* waker_;
   std::uint64_t spin_tsc_;
   std::uint64_t pause_tsc_;
   std::uint64_t idle_since_tsc_ = 0;
+  std::uint64_t longest_sleep_ns_;
   std::uint64_t sleep_ns_ = kFirstSleepNs;
   bool all_wake_ = true;  // every queue has an interrupt
   std::vector<Queue> with_interrupt_;
