@@ -88,7 +88,8 @@ prints the configuration in effect with all defaults, and
 .B sluice config reload
 takes over a changed file.
 Keys marked as changing live take effect then.
-When any other key has changed, the reload is refused as a whole and names the keys and the process to restart.
+When any other key has changed, the reload is refused as a whole and names the keys
+and the process to restart.
 Anchors, aliases, tags and several documents in one file are not supported.
 .SH KEYS
 )";

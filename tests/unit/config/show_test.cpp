@@ -27,7 +27,8 @@ ports:
      host-interface: h1, addresses: [10.0.0.1/24, "fd00::1/64"], source-guard: false, workers: [3]}
   - {name: "7", device: "net_tap0,iface=x", role: trunk}
 hold: {per-id: 2, total: 3, time-ms: 4}
-limits: {notices-per-second: 1, punts-per-second: 2, discoveries-per-second: 3, negative-cache-ms: 4}
+limits: {notices-per-second: 1, punts-per-second: 2, discoveries-per-second: 3,
+         negative-cache-ms: 4}
 tenants:
   - {id: 1, name: one, token-key-file: "k 1", allow: [2], rate: 7}
   - {id: 2, name: "2", rate: 8, burst: 9}
