@@ -50,6 +50,8 @@ class ControlBridge final : public ApplyObserver {
   // Whether the control plane sleeps and has a new punt or trace. Once per turn.
   bool take_wakeup();
 
+  void publish_status();  // the TableInfo fields it knows
+
   // Everything that is held is dropped (kShutdown) and counted.
   void stop();
 

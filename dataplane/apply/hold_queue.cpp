@@ -252,6 +252,10 @@ void HoldQueue::hold(const Id& destination, void* message, std::uint16_t worker,
   if (!adjacency && !entry.asked) entry.asked = s.sink.discover(destination, message);
 }
 
+bool HoldQueue::holds(const Id& destination) const noexcept {
+  return state_->held > 0 && state_->find(destination) != kNil;
+}
+
 void HoldQueue::release(const Id& destination) {
   State& s = *state_;
   if (s.held == 0) return;

@@ -45,6 +45,7 @@ class HoldQueue {
   void hold(const Id& destination, void* message, std::uint16_t worker, std::uint64_t now_ns,
             std::uint64_t expires_ns, bool adjacency);
 
+  bool holds(const Id& destination) const noexcept;
   // A route for the id is there: its messages go, oldest first.
   void release(const Id& destination);
   // Next hops changed: messages held for one are offered again, all ids, oldest first within each.

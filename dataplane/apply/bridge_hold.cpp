@@ -1,0 +1,157 @@
+// Held messages: when they wait, when they go, what becomes of those whose time is over.
+#include "dataplane/apply/bridge_state.hpp"
+#include "dataplane/pipeline/notice.hpp"
+
+namespace sluice::dataplane {
+
+namespace {
+
+constexpr unsigned kBurst = 64;
+constexpr unsigned kBurstsPerTurn = 8;
+
+DropReason reason_of(HoldDrop why) noexcept {
+  switch (why) {
+    case HoldDrop::kExpired:
+      return DropReason::kHoldExpired;
+    case HoldDrop::kFull:
+      return DropReason::kHoldFull;
+    case HoldDrop::kShutdown:
+      break;
+  }
+  return DropReason::kShutdown;
+}
+
+}  // namespace
+
+bool ControlBridge::State::take_held(const WorkerContext& worker) {
+  if (worker.rings.to_hold == nullptr) return false;
+  std::array<void*, kBurst> frames;
+  for (unsigned round = 0; round < kBurstsPerTurn; ++round) {
+    const unsigned n =
+        rte_ring_sc_dequeue_burst(worker.rings.to_hold, frames.data(), kBurst, nullptr);
+    for (unsigned i = 0; i < n; ++i)
+      hold_or_release(static_cast<rte_mbuf*>(frames[i]), worker.index);
+    if (n < kBurst) return false;
+  }
+  return true;
+}
+
+// The table may have changed since the worker looked: then nobody would ever release the message.
+void ControlBridge::State::hold_or_release(rte_mbuf* frame, std::uint16_t worker) {
+  const auto view = view_of(*frame);
+  if (!view) {
+    drop(frame, worker, HoldDrop::kShutdown);  // cannot be: the worker has parsed it
+    return;
+  }
+  const Id& destination = view->envelope.destination;
+  const Outlook now = outlook(destination);
+  // Not past those that came before it.
+  if (now == Outlook::kGoes && !hold.holds(destination) && release(frame, worker)) return;
+  std::uint64_t expires_ns = UINT64_MAX;
+  if (const auto code = view->envelope.lifetime_code(); code != 0) {
+    const std::uint64_t end = view->envelope.timestamp_ns.get() + lifetime_ns(code);
+    expires_ns = now_ns + (end > realtime_now ? end - realtime_now : 0);
+  }
+  hold.hold(destination, frame, worker, now_ns, expires_ns, now != Outlook::kNoRoute);
+  // No room in the worker's ring just now: it is offered again with the next turn.
+  if (now == Outlook::kGoes) hold.release(destination);
+}
+
+ControlBridge::State::Outlook ControlBridge::State::outlook(const Id& destination) const {
+  const RouteTable* routes = options.tables->routes.load(std::memory_order_relaxed);
+  if (routes == nullptr) return Outlook::kNoRoute;
+  const Action action = routes->find(destination);
+  const auto unresolved = [this](std::uint32_t index) {
+    return AdjacencyTable::state(options.tables->adjacencies.at(index)) ==
+           AdjacencyState::kUnresolved;
+  };
+  switch (action.kind()) {
+    case ActionKind::kNone:
+      return Outlook::kNoRoute;
+    case ActionKind::kAdjacency:
+      return unresolved(action.index()) ? Outlook::kUnresolved : Outlook::kGoes;
+    case ActionKind::kGroup: {
+      const Group* group = options.tables->groups.at(action.index());
+      if (group == nullptr || group->members().empty()) return Outlook::kGoes;
+      for (const GroupMember& member : group->members()) {
+        if (!unresolved(member.adjacency)) return Outlook::kGoes;
+      }
+      return Outlook::kUnresolved;
+    }
+    case ActionKind::kUnreachable:
+    case ActionKind::kLocal:
+      break;
+  }
+  return Outlook::kGoes;
+}
+
+std::uint16_t ControlBridge::State::ingress(const rte_mbuf& frame) const {
+  const std::uint16_t port =
+      frame.port < kMaxPorts ? options.ports->index_of_dpdk_port[frame.port] : kNoPort;
+  return port < kMaxPorts ? port : 0;
+}
+
+bool ControlBridge::State::release(void* message, std::uint16_t worker) {
+  rte_ring* ring = options.workers[worker]->rings.release;
+  if (ring == nullptr || rte_ring_sp_enqueue(ring, message) != 0) return false;
+  to_wake |= std::uint64_t{1} << worker;
+  return true;
+}
+
+void ControlBridge::State::drop(void* message, std::uint16_t worker, HoldDrop why) {
+  auto* frame = static_cast<rte_mbuf*>(message);
+  const std::uint16_t port = ingress(*frame);
+  const DropReason reason = reason_of(why);
+  // It came out of the hold queue and ended here: the worker counted it as held.
+  link::add(counters.port[port].released, 1);
+  link::add(counters.port[port].dropped[static_cast<std::size_t>(reason)], 1);
+  tell_sender(frame, worker, port, reason);
+}
+
+// Sends the frame back as a notice when its sender asked for one, else frees it.
+void ControlBridge::State::tell_sender(rte_mbuf* frame, std::uint16_t worker, std::uint16_t port,
+                                       DropReason reason) {
+  const NoticeReason notice = info(reason).notice;
+  const auto view = view_of(*frame);
+  if (notice == NoticeReason::kNone || !view || !wants_notice(view->envelope)) {
+    rte_pktmbuf_free(frame);
+    return;
+  }
+  if (!notices.take(now_ns)) {
+    link::add(counters.port[port].notices_limited, 1);
+    rte_pktmbuf_free(frame);
+    return;
+  }
+  const ForwardingState& state = *options.tables->forwarding.load(std::memory_order_relaxed);
+  rte_ring* ring = options.workers[worker]->rings.transmit;
+  if (ring == nullptr ||
+      !make_notice(*frame, parsed_of_held(*frame), state, notice, realtime_now) ||
+      rte_ring_sp_enqueue(ring, frame) != 0) {
+    rte_pktmbuf_free(frame);
+    return;
+  }
+  link::add(counters.port[port].notices, 1);
+  to_wake |= std::uint64_t{1} << worker;
+}
+
+bool ControlBridge::State::discover(const Id& destination, void* message) {
+  if (region == nullptr) return false;
+  const auto* frame = static_cast<const rte_mbuf*>(message);
+  const auto view = view_of(*frame);
+  if (!view) return false;
+  if (!discoveries.take(now_ns)) {
+    link::add(counters.discoveries_limited, 1);
+    return false;
+  }
+  link::Event event{};
+  event.kind = link::EventKind::kUnknownDestination;
+  auto& body = event.body.unknown_destination;
+  body.destination = destination;
+  body.source = view->envelope.source;
+  body.tenant = view->envelope.tenant.get();
+  body.port = ingress(*frame);
+  body.capability = (view->envelope.flags & message_flag::kCapability) != 0 ? 1 : 0;
+  return events.send(event);
+}
+
+}  // namespace sluice::dataplane
