@@ -22,7 +22,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kFirstRetry{50};
-constexpr milliseconds kLastRetry{1000};
+constexpr milliseconds kLastRetry{400};
 constexpr milliseconds kWelcomeTimeout{2000};
 constexpr milliseconds kBeat{static_cast<int>(link::kHeartbeatPeriodNs / kNsPerMs)};
 // While the ring is full (65 536 commands are 20 ms of the applier's work) or somebody waits for
