@@ -52,7 +52,7 @@ void Forwarding::attach(std::uint32_t slot) {
   account(hop, -1);
   ++hop.agents;
   account(hop, +1);
-  attached_[slot] = {number, hop.first, kNoIndex};
+  attached_[slot] = {number, agent.peer, hop.first, kNoIndex};
   if (hop.first != kNoIndex) attached_[hop.first].previous = slot;
   hop.first = slot;
 }
@@ -67,8 +67,7 @@ void Forwarding::detach(std::uint32_t slot) {
   account(hop, -1);
   --hop.agents;
   account(hop, +1);
-  const Agent& agent = registry_.at(slot);
-  if (agent.peer != kNoIndex) --peers_[agent.peer].agents;
+  if (at.peer != kNoIndex) --peers_[at.peer].agents;
 }
 
 // The counts of agents by reachability follow every change of a hop: out before, in after.

@@ -95,6 +95,7 @@ class Forwarding final : public RegistryListener, public NextHopListener {
  private:
   struct Attachment {  // of an agent to its hop; a doubly linked list in slots
     std::uint32_t hop = kNoIndex;
+    std::uint32_t peer = kNoIndex;
     std::uint32_t next = kNoIndex;
     std::uint32_t previous = kNoIndex;
   };

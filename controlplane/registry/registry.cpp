@@ -45,24 +45,60 @@ std::unique_ptr<char[]> copy_name(std::string_view name) {
 Registry::Registry(const SipKey& key) : index_(key, IdOf{&agents_}) {}
 
 Result<std::uint32_t> Registry::add(const AgentSpec& spec, Time now) {
-  // The configuration's loader has checked names, and a million SHA-256 cost a quarter of a second.
-  if (!spec.configured) {
-    if (auto ok = check_spec(spec.id, spec.name, spec.capabilities); !ok) {
-      return std::unexpected(ok.error());
-    }
+  if (auto ok = check_spec(spec.id, spec.name, spec.capabilities); !ok) {
+    return std::unexpected(ok.error());
   }
   if (const auto slot = find(spec.id); slot != kNoIndex) {
-    if (!spec.configured || agents_[slot].configured) {
-      return fail(ErrorCode::kAlreadyExists, "agent " + to_string(spec.id) + " is there already (" +
-                                                 std::string(to_string(agents_[slot].origin)) +
-                                                 ")");
-    }
-    erase(slot);
+    return fail(ErrorCode::kAlreadyExists, "agent " + to_string(spec.id) + " is there already (" +
+                                               std::string(to_string(agents_[slot].origin)) + ")");
   }
-  return insert(spec, now);
+  return insert(spec, 0, now);
 }
 
-Result<std::uint32_t> Registry::insert(const AgentSpec& spec, Time now) {
+Status Registry::put_configured(const AgentSpec& spec, std::uint8_t generation, Time now) {
+  const auto slot = find(spec.id);
+  if (slot != kNoIndex && agents_[slot].lease == kNoIndex) {
+    change(slot, spec);
+    agents_[slot].generation = generation;
+    return {};
+  }
+  if (slot != kNoIndex) erase(slot);  // the configuration goes before who registered
+  const auto inserted = insert(spec, generation, now);
+  if (!inserted) return std::unexpected(inserted.error());
+  return {};
+}
+
+void Registry::change(std::uint32_t slot, const AgentSpec& spec) {
+  Agent& agent = agents_[slot];
+  if (agent.tenant != spec.tenant) {
+    if (--by_tenant_[agent.tenant] == 0) by_tenant_.erase(agent.tenant);
+    ++by_tenant_[spec.tenant];
+  }
+  --counters_.by_origin[static_cast<std::size_t>(agent.origin)];
+  ++counters_.by_origin[static_cast<std::size_t>(spec.origin)];
+  agent.origin = spec.origin;
+  const bool moved =
+      agent.endpoint != spec.endpoint || agent.peer != spec.peer || agent.tenant != spec.tenant;
+  agent.endpoint = spec.endpoint;
+  agent.peer = spec.peer;
+  agent.tenant = spec.tenant;
+  if (moved && listener_ != nullptr) listener_->agent_moved(slot);
+  if (!has_capabilities(slot, spec.capabilities)) set_capabilities(slot, spec.capabilities);
+}
+
+void Registry::drop_outdated(std::uint8_t generation) {
+  remove_if([generation](const Agent& agent) {
+    return agent.generation != 0 && agent.generation != generation;
+  });
+}
+
+void Registry::remove_if(const std::function<bool(const Agent&)>& gone) {
+  for (std::uint32_t slot = 0; slot < agents_.end(); ++slot) {
+    if (is_used(slot) && gone(agents_[slot])) erase(slot);
+  }
+}
+
+Result<std::uint32_t> Registry::insert(const AgentSpec& spec, std::uint8_t generation, Time now) {
   if (agents_.size() >= limit_) {
     return fail(ErrorCode::kExhausted,
                 "the limit of " + std::to_string(limit_) + " agents (dataplane.routes) is reached");
@@ -75,10 +111,11 @@ Result<std::uint32_t> Registry::insert(const AgentSpec& spec, Time now) {
   agent.name = copy_name(spec.name);
   agent.peer = spec.peer;
   agent.origin = spec.origin;
-  agent.configured = spec.configured;
+  agent.generation = generation;
   agent.added_s = static_cast<std::uint32_t>(now.realtime_ns / kNsPerSecond);
   index_.insert(slot);
   ++counters_.by_origin[static_cast<std::size_t>(spec.origin)];
+  ++by_tenant_[spec.tenant];
   if (listener_ != nullptr) listener_->agent_added(slot);
   set_capabilities(slot, spec.capabilities);
   return slot;
@@ -96,6 +133,7 @@ void Registry::erase(std::uint32_t slot) {
   if (listener_ != nullptr) listener_->agent_removed(slot);
   Agent& agent = agents_[slot];
   --counters_.by_origin[static_cast<std::size_t>(agent.origin)];
+  if (--by_tenant_[agent.tenant] == 0) by_tenant_.erase(agent.tenant);
   if (agent.lease != kNoIndex) leases_.release(agent.lease);
   index_.erase(slot);
   agents_.release(slot);
@@ -130,7 +168,7 @@ Result<Registry::Granted> Registry::register_agent(const Registration& request, 
                                   .origin = Origin::kRegistered,
                                   .endpoint = request.endpoint,
                                   .capabilities = request.capabilities},
-                                 now);
+                                 0, now);
     if (!inserted) return std::unexpected(inserted.error());
     result.slot = slot = *inserted;
     agents_[slot].lease = leases_.allocate();

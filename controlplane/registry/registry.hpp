@@ -45,8 +45,8 @@ struct Agent {
   std::uint32_t lease = kNoIndex;  // origin registered
   std::uint32_t peer = kNoIndex;   // origin peer: its number in forwarding.hpp
   Origin origin = Origin::kNone;
-  bool configured = false;    // by the configuration: a reload may take it away
-  std::uint32_t added_s = 0;  // since the Unix epoch
+  std::uint8_t generation = 0;  // of the configuration that has it; 0: not configured
+  std::uint32_t added_s = 0;    // since the Unix epoch
 
   std::string_view name_view() const noexcept { return name ? name.get() : std::string_view(); }
 };
@@ -76,7 +76,6 @@ struct AgentSpec {
   Endpoint endpoint;
   std::span<const std::string> capabilities;
   std::uint32_t peer = kNoIndex;
-  bool configured = false;
 };
 
 struct Registration {
@@ -126,10 +125,18 @@ class Registry {
   void set_policy(const LeasePolicy& policy) { policy_ = policy; }
   const LeasePolicy& policy() const { return policy_; }
 
-  // kAlreadyExists, kExhausted, kInvalidArgument. An agent of the configuration takes the place of
-  // a registered one with the same id.
+  // kAlreadyExists, kExhausted, kInvalidArgument.
   Result<std::uint32_t> add(const AgentSpec& spec, Time now);
   Status remove(const Id& id);
+
+  // An agent of the configuration, whose names are checked already: adds it, or changes it into
+  // what it is now, and takes the place of one that registered or came over the API.
+  // `generation`, never 0, marks it for drop_outdated.
+  Status put_configured(const AgentSpec& spec, std::uint8_t generation, Time now);
+  // Removes those of the configuration that the latest one does not have any more.
+  void drop_outdated(std::uint8_t generation);
+  // Removes all for which `gone` says so.
+  void remove_if(const std::function<bool(const Agent&)>& gone);
 
   struct Granted {
     std::uint32_t slot;
@@ -160,6 +167,10 @@ class Registry {
   // Calls until false is returned.
   void for_each_member(std::uint32_t capability,
                        const std::function<bool(std::uint32_t slot)>& visit) const;
+  std::size_t agents_of(std::uint16_t tenant) const {
+    const auto at = by_tenant_.find(tenant);
+    return at == by_tenant_.end() ? 0 : at->second;
+  }
   const RegistryCounters& counters() const { return counters_; }
   std::size_t memory_bytes() const;
 
@@ -169,7 +180,8 @@ class Registry {
     const Id& operator()(std::uint32_t slot) const noexcept { return (*agents)[slot].id; }
   };
 
-  Result<std::uint32_t> insert(const AgentSpec& spec, Time now);
+  Result<std::uint32_t> insert(const AgentSpec& spec, std::uint8_t generation, Time now);
+  void change(std::uint32_t slot, const AgentSpec& spec);
   void erase(std::uint32_t slot);
   void set_capabilities(std::uint32_t slot, std::span<const std::string> names);
   bool has_capabilities(std::uint32_t slot, std::span<const std::string> names) const;
@@ -193,6 +205,7 @@ class Registry {
   };
   std::unordered_map<Id, Departed, IdHash> departed_;
   std::deque<Id> departed_order_;  // by until_ns; may hold one twice
+  std::unordered_map<std::uint16_t, std::size_t> by_tenant_;
   RegistryListener* listener_ = nullptr;
   LeasePolicy policy_;
   RegistryCounters counters_;

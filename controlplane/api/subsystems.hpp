@@ -1,0 +1,47 @@
+// What the services work on: references to the subsystems, which belong to the control thread, and
+// what they need of the process around them. Everything here is used on the control thread only,
+// unless it says otherwise.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "controlplane/api/trace_hub.hpp"
+#include "controlplane/host/host.hpp"
+#include "controlplane/link/link.hpp"
+#include "controlplane/link/programmer.hpp"
+#include "controlplane/registry/forwarding.hpp"
+#include "controlplane/registry/inband.hpp"
+#include "controlplane/registry/registry.hpp"
+#include "controlplane/registry/tenants.hpp"
+
+namespace sluice::controlplane {
+
+class Runtime {
+ public:
+  virtual ~Runtime() = default;
+  virtual const config::Config& config() const = 0;
+  virtual const std::string& config_file() const = 0;  // any thread
+  virtual std::uint64_t config_loaded_ns() const = 0;  // since the Unix epoch
+  virtual std::uint64_t started_ns() const = 0;        // monotonic; any thread
+  virtual std::uint64_t logs_lost() const = 0;         // any thread
+  virtual std::string version() const = 0;             // any thread
+  // Puts a checked configuration into effect: all of it, or nothing and the reason.
+  virtual Result<std::vector<config::Difference>> apply(config::Config next) = 0;
+};
+
+struct Subsystems {
+  Runtime& runtime;
+  Registry& registry;
+  Forwarding& forwarding;
+  Programmer& programmer;
+  Link& link;
+  Host& host;
+  const InBand& inband;
+  const Tenants& tenants;
+  TraceHub& traces;
+};
+
+}  // namespace sluice::controlplane

@@ -1,0 +1,186 @@
+#include "controlplane/app/configurator.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace sluice::controlplane {
+
+namespace {
+
+std::vector<InterfaceAddress> addresses_of(const config::Port& port) {
+  std::vector<InterfaceAddress> addresses;
+  for (const auto& prefix : port.addresses)
+    addresses.push_back({prefix.address, prefix.length});
+  return addresses;
+}
+
+std::size_t agents_in(const config::Config& config) {
+  std::size_t count = config.agents.size() + config.file_agents.size();
+  for (const auto& peer : config.peers)
+    count += peer.agents.size() + peer.file_agents.size();
+  return count;
+}
+
+const config::Peer* find_peer(const config::Config& config, const std::string& name) {
+  const auto at = std::ranges::find(config.peers, name, &config::Peer::name);
+  return at == config.peers.end() ? nullptr : &*at;
+}
+
+}  // namespace
+
+std::vector<HostPort> host_ports(const config::Config& config) {
+  std::vector<HostPort> ports;
+  for (const auto& port : config.ports)
+    ports.push_back({port.host_interface, addresses_of(port)});
+  return ports;
+}
+
+std::vector<std::uint16_t> port_vlans(const config::Config& config) {
+  std::vector<std::uint16_t> vlans;
+  for (const auto& port : config.ports)
+    vlans.push_back(static_cast<std::uint16_t>(port.vlan));
+  return vlans;
+}
+
+Tenants tenants_of(const config::Config& config) {
+  Tenants tenants;
+  for (const auto& tenant : config.tenants) {
+    tenants[tenant.id] = {tenant.name, tenant.token_key, tenant.allow, tenant.rate, tenant.burst};
+  }
+  return tenants;
+}
+
+link::Settings settings_of(const config::Config& config) {
+  link::Settings settings{};
+  settings.hold_per_id = config.hold.per_id;
+  settings.hold_total = config.hold.total;
+  settings.hold_ms = config.hold.time_ms;
+  settings.negative_cache_ms = config.limits.negative_cache_ms;
+  settings.notices_per_second = config.limits.notices_per_second;
+  settings.punts_per_second = config.limits.punts_per_second;
+  settings.discoveries_per_second = config.limits.discoveries_per_second;
+  settings.message_port = config.router.message_port;
+  return settings;
+}
+
+Status Configurator::check(const config::Config& next) const {
+  // One route for each agent, one for the router itself; capabilities take theirs from the rest.
+  if (agents_in(next) + 1 > next.dataplane.routes) {
+    return fail(ErrorCode::kExhausted,
+                fmt::format("{} agents do not fit dataplane.routes ({})", agents_in(next),
+                            next.dataplane.routes),
+                ErrorOrigin::kConfig);
+  }
+  for (const auto number : forwarding_.peers()) {
+    const PeerInfo& known = forwarding_.peer(number);
+    if (known.configured) continue;
+    for (const auto& peer : next.peers) {
+      if (peer.name == known.name || peer.address.address == known.address.address) {
+        return fail(ErrorCode::kAlreadyExists,
+                    fmt::format("peers: '{}' ({}) is in the way of peer '{}', which was added by "
+                                "command; delete that one first: sluice peer delete {}",
+                                peer.name, to_string(peer.address), known.name, known.name),
+                    ErrorOrigin::kConfig);
+      }
+    }
+  }
+  return {};
+}
+
+Status Configurator::apply(const config::Config& next, Time now) {
+  generation_ = static_cast<std::uint8_t>(generation_ % 255 + 1);
+  registry_.set_limit(next.dataplane.routes - 1);
+  registry_.set_policy({.default_s = next.leases.default_s,
+                        .min_s = next.leases.min_s,
+                        .max_s = next.leases.max_s,
+                        .grace_s = next.leases.grace_s});
+  inband_.set_require_token(next.registration.require_token);
+  programmer_.set_settings(settings_of(next));
+  apply_tenants(next);
+  apply_ports(next);
+  drop_outdated_peers(next);
+  if (auto ok = apply_peers(next); !ok) return ok;
+  if (auto ok = apply_agents(next, now); !ok) return ok;
+  registry_.drop_outdated(generation_);
+  return {};
+}
+
+void Configurator::apply_tenants(const config::Config& next) {
+  Tenants wanted = tenants_of(next);
+  for (const auto& [id, tenant] : tenants_) {
+    if (wanted.contains(id)) continue;
+    programmer_.delete_tenant(id);
+    // Those of the configuration are gone with it; who registered has nowhere to belong.
+    registry_.remove_if(
+        [gone = id](const Agent& agent) { return agent.generation == 0 && agent.tenant == gone; });
+  }
+  tenants_ = std::move(wanted);
+  for (const auto& [id, tenant] : tenants_) {
+    // The loader has checked the range of everything that this could refuse.
+    [[maybe_unused]] const auto ok =
+        programmer_.set_tenant(id, {.rate_per_second = tenant.rate_per_second,
+                                    .burst = tenant.burst,
+                                    .allowed = tenant.allow});
+  }
+}
+
+void Configurator::apply_ports(const config::Config& next) {
+  for (std::uint16_t port = 0; port < next.ports.size(); ++port) {
+    programmer_.set_port(port, next.ports[port].source_guard);
+    host_.set_addresses(port, addresses_of(next.ports[port]));
+  }
+}
+
+// Those that are gone, and those at another address, which are made anew with all their agents:
+// meanwhile messages for these wait in the hold queue.
+void Configurator::drop_outdated_peers(const config::Config& next) {
+  for (const auto number : forwarding_.peers()) {
+    const PeerInfo known = forwarding_.peer(number);
+    const config::Peer* wanted = find_peer(next, known.name);
+    if (!known.configured || (wanted != nullptr && wanted->address == known.address)) continue;
+    registry_.remove_if([number](const Agent& agent) { return agent.peer == number; });
+    [[maybe_unused]] const auto ok = forwarding_.remove_peer(known.name);
+  }
+}
+
+Status Configurator::apply_peers(const config::Config& next) {
+  for (const auto& peer : next.peers) {
+    if (forwarding_.find_peer(peer.name) != kNoIndex) continue;
+    const auto added = forwarding_.add_peer(peer.name, peer.address, true);
+    if (!added) return std::unexpected(added.error());
+  }
+  return {};
+}
+
+Status Configurator::put(const config::StaticAgent& agent, std::uint32_t peer, Time now) {
+  const bool of_peer = peer != kNoIndex;
+  return registry_.put_configured({.id = agent.id,
+                                   .name = agent.name,
+                                   .tenant = agent.tenant,
+                                   .origin = of_peer ? Origin::kPeer : Origin::kStatic,
+                                   .endpoint = agent.endpoint,
+                                   .capabilities = agent.capabilities,
+                                   .peer = peer},
+                                  generation_, now);
+}
+
+Status Configurator::apply_agents(const config::Config& next, Time now) {
+  const auto put_all = [&](const std::vector<config::StaticAgent>& agents,
+                           std::uint32_t peer) -> Status {
+    for (const auto& agent : agents) {
+      if (auto ok = put(agent, peer, now); !ok) return ok;
+    }
+    return {};
+  };
+  if (auto ok = put_all(next.agents, kNoIndex); !ok) return ok;
+  if (auto ok = put_all(next.file_agents, kNoIndex); !ok) return ok;
+  for (const auto& peer : next.peers) {
+    const std::uint32_t number = forwarding_.find_peer(peer.name);
+    if (auto ok = put_all(peer.agents, number); !ok) return ok;
+    if (auto ok = put_all(peer.file_agents, number); !ok) return ok;
+  }
+  return {};
+}
+
+}  // namespace sluice::controlplane

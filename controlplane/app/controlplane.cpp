@@ -1,0 +1,354 @@
+#include "controlplane/app/controlplane.hpp"
+
+#include <spdlog/spdlog.h>
+#include <sys/random.h>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <csignal>
+#include <thread>
+
+#include "controlplane/api/control_thread.hpp"
+#include "controlplane/api/server.hpp"
+#include "controlplane/app/configurator.hpp"
+#include "controlplane/app/events.hpp"
+#include "controlplane/app/log.hpp"
+#include "controlplane/app/notify.hpp"
+#include "controlplane/app/state_dir.hpp"
+#include "controlplane/host/netlink.hpp"
+#include "controlplane/metrics/metrics.hpp"
+#include "sluice/base/clock.hpp"
+
+namespace sluice::controlplane {
+
+namespace {
+
+constexpr std::uint64_t kTickNs = 50 * kNsPerMs;
+constexpr std::uint64_t kExpiryPeriodNs = 250 * kNsPerMs;
+constexpr std::size_t kExpireAtOnce = 20'000;
+// For the kernel's answers before the first connection, so that a restart does not tell a
+// forwarding dataplane that agents are unreachable which only have not been looked up yet.
+constexpr std::uint64_t kFirstAnswersNs = 2 * kNsPerSecond;
+
+SipKey random_key() {
+  std::array<std::uint8_t, 16> bytes{};
+  // Cannot fail for so few bytes once the system has started (getrandom(2)).
+  while (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
+  }
+  return SipKey::of(bytes);
+}
+
+Time now() {
+  return {monotonic_ns(), realtime_ns()};
+}
+
+std::vector<std::string> names_of(const std::vector<config::Port>& ports) {
+  std::vector<std::string> names;
+  for (const auto& port : ports)
+    names.push_back(port.name);
+  return names;
+}
+
+}  // namespace
+
+struct ControlPlane::Impl final : public Runtime {
+  Impl(config::Config the_config, std::string file, std::string the_version)
+      : config_now(std::move(the_config)),
+        file_(std::move(file)),
+        version_(std::move(the_version)) {}
+
+  // ---- the parts, each of which may use those above it -----------------------------------------
+  config::Config config_now;
+  std::string file_;
+  std::string version_;
+  std::unique_ptr<Log> log;
+  std::unique_ptr<LockFile> state_lock;
+  std::unique_ptr<LockFile> run_lock;
+  HashKey hash_key{};
+  asio::io_context io{1};
+  SipKey sip_key = random_key();
+  Programmer programmer;
+  Tenants tenants;
+  Registry registry{sip_key};
+  std::unique_ptr<Netlink> netlink;
+  std::unique_ptr<Host> host;
+  std::unique_ptr<Forwarding> forwarding;
+  std::unique_ptr<InBand> inband;
+  std::unique_ptr<Link> link;
+  std::unique_ptr<TraceHub> traces;
+  std::unique_ptr<Events> events;
+  std::unique_ptr<Configurator> configurator;
+  std::unique_ptr<ApiServer> api;
+  std::unique_ptr<MetricsServer> metrics;
+  // -----------------------------------------------------------------------------------------------
+
+  asio::signal_set signals{io, SIGTERM, SIGINT, SIGHUP};
+  asio::steady_timer timer{io};
+  std::thread helper;  // reads a configuration, or waits for the servers to end
+  bool reloading = false;
+  bool stopping = false;
+  bool link_started = false;
+  std::uint64_t started = monotonic_ns();
+  std::uint64_t loaded = realtime_ns();
+  std::uint64_t next_expiry_ns = 0;
+  std::uint64_t next_alive_ns = 0;
+  std::uint64_t watchdog_ns = watchdog_period_ns();
+  std::string told_status;
+
+  Status wire();
+  void connect_parts();
+  Status start_servers();
+  void tick();
+  void start_link_when_due(std::uint64_t now_ns);
+  void tell_status();
+  void wait_signal();
+  void reload_from_signal();
+  void stop();
+  void run_helper(std::function<void()> work);
+
+  // Runtime
+  const config::Config& config() const override { return config_now; }
+  const std::string& config_file() const override { return file_; }
+  std::uint64_t config_loaded_ns() const override { return loaded; }
+  std::uint64_t started_ns() const override { return started; }
+  std::uint64_t logs_lost() const override { return log->lost(); }
+  std::string version() const override { return version_; }
+  Result<std::vector<config::Difference>> apply(config::Config next) override;
+};
+
+Status ControlPlane::Impl::wire() {
+  auto state = LockFile::take(config_now.router.state_dir, "controlplane.lock");
+  if (!state) return std::unexpected(state.error());
+  state_lock = std::move(*state);
+  auto running = LockFile::take(config_now.router.run_dir, "controlplane.pid");
+  if (!running) return std::unexpected(running.error());
+  run_lock = std::move(*running);
+  auto key = load_or_make_hash_key(config_now.router.state_dir);
+  if (!key) return fail(std::move(key.error()), "key of the route table");
+  hash_key = *key;
+  auto kernel = Netlink::create(io);
+  if (!kernel) return fail(std::move(kernel.error()), "host");
+  netlink = std::move(*kernel);
+
+  host = std::make_unique<Host>(*netlink, host_ports(config_now));
+  forwarding = std::make_unique<Forwarding>(registry, programmer, *host);
+  inband = std::make_unique<InBand>(
+      registry, tenants, sip_key,
+      InBandOptions{.router_id = config::router_id(config_now),
+                    .router_name = config_now.router.name,
+                    .require_token = config_now.registration.require_token,
+                    .requests_per_second = std::max(config_now.limits.punts_per_second / 2, 1u)});
+  link = std::make_unique<Link>(io, config::link_socket(config_now), programmer);
+  traces = std::make_unique<TraceHub>(*link);
+  events =
+      std::make_unique<Events>(*link, *forwarding, *inband, *traces, names_of(config_now.ports));
+  configurator =
+      std::make_unique<Configurator>(registry, *forwarding, programmer, *host, *inband, tenants);
+  connect_parts();
+  if (auto ok = configurator->check(config_now); !ok) return ok;
+  if (auto ok = configurator->apply(config_now, now()); !ok) return ok;
+  return start_servers();
+}
+
+void ControlPlane::Impl::connect_parts() {
+  registry.set_listener(forwarding.get());
+  host->set_listener(*forwarding);
+  host->on_log([](const std::string& line, bool warn) {
+    spdlog::log(warn ? spdlog::level::warn : spdlog::level::info, "{}", harmless(line));
+  });
+  forwarding->set_port_vlans(port_vlans(config_now));
+  forwarding->on_dirty([this] { asio::post(io, [this] { forwarding->flush(); }); });
+  forwarding->on_problem([limit = RateLimit(5, kNsPerSecond)](const std::string& what) mutable {
+    if (!limit.allow(monotonic_ns())) return;
+    spdlog::error("event=not_programmed error={} suppressed={}", quoted_value(what),
+                  limit.take_refused());
+  });
+  inband->set_availability([this](std::uint32_t slot) { return forwarding->is_available(slot); });
+  link->set_callbacks(
+      {.on_state = [this](LinkState state) { events->on_state(state); },
+       .on_punt = [this](const auto& header, auto bytes) { events->on_punt(header, bytes); },
+       .on_trace = [this](const auto& record) { traces->on_record(record); },
+       .on_event = [this](const auto& event) { events->on_event(event); }});
+
+  programmer.set_hash_key(hash_key);
+  programmer.set_router_id(config::router_id(config_now));
+  [[maybe_unused]] const auto ok =
+      programmer.set_route(config::router_id(config_now), {ActionKind::kLocal, kNoIndex, 0, 0});
+  // Agents that registered in-band before we were restarted are served until they had time to
+  // renew. A restarted dataplane has nothing that could be swept.
+  programmer.sweep_after(started + config_now.leases.restart_grace_s * kNsPerSecond);
+}
+
+Status ControlPlane::Impl::start_servers() {
+  const Subsystems subsystems{*this, registry, *forwarding, programmer, *link,
+                              *host, *inband,  tenants,     *traces};
+  auto server = ApiServer::create({config_now.api.socket, config_now.api.group}, io, subsystems);
+  if (!server) return fail(std::move(server.error()), "api");
+  api = std::move(*server);
+  if (!config_now.metrics.listen) return {};
+  auto exporter = MetricsServer::create(
+      *config_now.metrics.listen,
+      {registry, *forwarding, *inband, *link, programmer, names_of(config_now.ports),
+       [this] { return log->lost(); }},
+      [this](const std::function<void()>& work) { ControlThread(io).run(work); });
+  if (!exporter) return fail(std::move(exporter.error()), "metrics");
+  metrics = std::move(*exporter);
+  return {};
+}
+
+// ---- running -----------------------------------------------------------------------------------
+
+void ControlPlane::Impl::tick() {
+  const std::uint64_t now_ns = monotonic_ns();
+  host->tick(now_ns);
+  if (!link_started) start_link_when_due(now_ns);
+  if (now_ns >= next_expiry_ns) {
+    const bool more = registry.expire(now(), kExpireAtOnce, [](const Agent& agent) {
+      spdlog::info("event=lease_expired id={} name={} endpoint={}", to_string(agent.id),
+                   agent.name_view(), to_string(agent.endpoint));
+    });
+    next_expiry_ns = more ? 0 : now_ns + kExpiryPeriodNs;
+  }
+  if (watchdog_ns != 0 && now_ns >= next_alive_ns) {
+    next_alive_ns = now_ns + watchdog_ns;
+    notify_alive();
+  }
+  tell_status();
+  timer.expires_after(std::chrono::nanoseconds(kTickNs));
+  timer.async_wait([this](asio::error_code error) {
+    if (!error) tick();
+  });
+}
+
+void ControlPlane::Impl::start_link_when_due(std::uint64_t now_ns) {
+  const bool answered = host->dumped() && (!host->ready() || forwarding->hops_undecided() == 0);
+  // Without any interface there is no dataplane, and nothing to wait for.
+  if (!answered && now_ns < started + kFirstAnswersNs) return;
+  link_started = true;
+  link->start();
+}
+
+void ControlPlane::Impl::tell_status() {
+  const LinkInfo& info = link->info();
+  auto status =
+      fmt::format("dataplane {}{}", to_string(info.state), info.stalled ? ", stalled" : "");
+  if (status == told_status) return;
+  told_status = status;
+  notify_status(status);
+}
+
+void ControlPlane::Impl::wait_signal() {
+  signals.async_wait([this](asio::error_code error, int signal) {
+    if (error) return;
+    if (signal == SIGHUP) {
+      reload_from_signal();
+      wait_signal();
+      return;
+    }
+    spdlog::info("event=stopping signal={}", signal);
+    stop();
+  });
+}
+
+void ControlPlane::Impl::run_helper(std::function<void()> work) {
+  if (helper.joinable()) helper.join();
+  helper = std::thread(std::move(work));
+}
+
+// Read on another thread: a million agents take a while.
+void ControlPlane::Impl::reload_from_signal() {
+  if (auto ok = log->reopen(); !ok) {
+    spdlog::error("event=log_reopen_failed error={}", quoted_value(ok.error().message()));
+  }
+  if (reloading || stopping) return;
+  reloading = true;
+  notify_reloading();
+  run_helper([this] {
+    auto next = std::make_shared<Result<config::Config>>(config::load(file_));
+    asio::post(io, [this, next] {
+      reloading = false;
+      if (*next) {
+        [[maybe_unused]] const auto logged = apply(std::move(**next));
+      } else {
+        spdlog::error("event=reload_refused error={}", quoted_value(next->error().message()));
+      }
+      notify_ready(told_status);
+    });
+  });
+}
+
+Result<std::vector<config::Difference>> ControlPlane::Impl::apply(config::Config next) {
+  const auto refuse = [](const Error& error) {
+    spdlog::error("event=reload_refused error={}", quoted_value(error.message()));
+    return std::unexpected(error);
+  };
+  if (auto ok = config::check_reload(config_now, next); !ok) return refuse(ok.error());
+  if (auto ok = configurator->check(next); !ok) return refuse(ok.error());
+  auto differences = config::diff(config_now, next);
+  if (auto ok = configurator->apply(next, now()); !ok) return refuse(ok.error());
+  log->set_level(next.log.level);
+  config_now = std::move(next);
+  loaded = realtime_ns();
+  std::string keys;
+  for (const auto& difference : differences)
+    keys += (keys.empty() ? "" : ",") + difference.key;
+  spdlog::info("event=config_reloaded changed={}", keys.empty() ? "nothing" : keys);
+  return differences;
+}
+
+// The servers wait for calls that wait for this thread, so another one ends them.
+void ControlPlane::Impl::stop() {
+  if (stopping) return;
+  stopping = true;
+  notify_stopping();
+  run_helper([this] {
+    api->shutdown();
+    metrics.reset();
+    asio::post(io, [this] {
+      asio::error_code ignored;
+      signals.cancel(ignored);
+      timer.cancel();
+      link->stop();
+      netlink->stop();
+      io.stop();
+    });
+  });
+}
+
+ControlPlane::ControlPlane(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ControlPlane::~ControlPlane() {
+  if (impl_->helper.joinable()) impl_->helper.join();
+}
+
+Result<std::unique_ptr<ControlPlane>> ControlPlane::create(config::Config config,
+                                                           std::string config_file,
+                                                           std::string version) {
+  auto log = Log::open(config.log);
+  if (!log) return std::unexpected(log.error());
+  auto impl = std::make_unique<Impl>(std::move(config), std::move(config_file), std::move(version));
+  impl->log = std::move(*log);
+  if (auto ok = impl->wire(); !ok) {
+    spdlog::error("event=start_failed error={}", quoted_value(ok.error().message()));
+    return std::unexpected(ok.error());
+  }
+  return std::unique_ptr<ControlPlane>(new ControlPlane(std::move(impl)));
+}
+
+Status ControlPlane::run() {
+  Impl& self = *impl_;
+  std::signal(SIGPIPE, SIG_IGN);
+  spdlog::info("event=started version={} router={} config={} agents={} peers={} api={}",
+               self.version_, self.config_now.router.name, self.file_, self.registry.size(),
+               self.forwarding->peers().size(), self.config_now.api.socket);
+  self.wait_signal();
+  self.netlink->start(*self.host);
+  self.tick();
+  notify_ready("starting");
+  self.io.run();
+  spdlog::info("event=stopped uptime_s={}", (monotonic_ns() - self.started) / kNsPerSecond);
+  return {};
+}
+
+}  // namespace sluice::controlplane

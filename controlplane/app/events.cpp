@@ -1,0 +1,103 @@
+#include "controlplane/app/events.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "controlplane/app/log.hpp"
+#include "sluice/base/clock.hpp"
+
+namespace sluice::controlplane {
+
+bool Events::may_log(RateLimit& limit, std::string& suppressed) {
+  if (!limit.allow(monotonic_ns())) return false;
+  const auto refused = limit.take_refused();
+  suppressed = refused > 0 ? fmt::format(" suppressed={}", refused) : std::string();
+  return true;
+}
+
+std::string Events::port_name(std::uint16_t port) const {
+  return port < ports_.size() ? ports_[port] : fmt::format("#{}", port);
+}
+
+void Events::on_state(LinkState state) {
+  if (state == LinkState::kDisconnected) traces_.on_link_lost();
+  const auto* status = link_.status();
+  if (status == nullptr || state < LinkState::kSyncing) return;
+  // Of changes while nobody was connected there is no event.
+  const auto ports = std::min<std::size_t>(ports_.size(), kMaxPorts);
+  for (std::uint16_t port = 0; port < ports; ++port)
+    forwarding_.set_port_link(port, status->port[port].link_up != 0);
+}
+
+void Events::on_event(const link::Event& event) {
+  switch (event.kind) {
+    case link::EventKind::kPortLink:
+      return on_port_link(event.body.port_link);
+    case link::EventKind::kUnknownDestination:
+      return on_unknown(event.body.unknown_destination);
+    case link::EventKind::kSourceDenied:
+      return on_source_denied(event.body.source_denied);
+    case link::EventKind::kTableFull:
+      spdlog::error("event=table_full routes={} remedy=\"raise dataplane.routes\"",
+                    event.body.counted.count);
+      return;
+    case link::EventKind::kSweepDone:
+      spdlog::info("event=sweep_done removed={}", event.body.counted.count);
+      return;
+    case link::EventKind::kTraceDone:
+      return traces_.on_done(event.body.counted.epoch_or_token, event.body.counted.count);
+    case link::EventKind::kSyncDone:
+    case link::EventKind::kCommandRefused:
+      return;  // the link has written the line
+  }
+}
+
+void Events::on_port_link(const link::PortLink& event) {
+  if (event.port >= ports_.size()) return;
+  if (event.up != 0) {
+    spdlog::info("event=port_link_up port={} speed_mbps={}", port_name(event.port),
+                 event.speed_mbps);
+  } else {
+    spdlog::warn("event=port_link_down port={}", port_name(event.port));
+  }
+  forwarding_.set_port_link(event.port, event.up != 0);
+}
+
+void Events::on_source_denied(const link::SourceDenied& event) {
+  std::string suppressed;
+  if (!may_log(denied_, suppressed)) return;
+  spdlog::warn("event=source_denied id={} tenant={} from={} port={}{}", to_string(event.source),
+               event.tenant, to_string(Endpoint{event.address, event.udp_port}),
+               port_name(event.port), suppressed);
+}
+
+void Events::on_unknown(const link::UnknownDestination& event) {
+  std::string suppressed;
+  if (!may_log(unknown_, suppressed)) return;
+  spdlog::info("event=unknown_destination id={} capability={} source={} tenant={} port={}{}",
+               to_string(event.destination), event.capability, to_string(event.source),
+               event.tenant, port_name(event.port), suppressed);
+}
+
+void Events::on_punt(const link::SlotHeader& header, std::span<const std::uint8_t> message) {
+  const Time now{monotonic_ns(), realtime_ns()};
+  const auto outcome = inband_.handle({header.remote, header.remote_udp_port}, message, now);
+  std::string suppressed;
+  if (!outcome.log.empty() && may_log(outcome.warn ? refusals_ : requests_, suppressed)) {
+    const auto level = outcome.warn ? spdlog::level::warn : spdlog::level::info;
+    spdlog::log(level, "{}{}", harmless(outcome.log), suppressed);
+  }
+  if (outcome.reply.empty()) return;
+  link::SlotHeader back = header;
+  back.bytes = static_cast<std::uint32_t>(outcome.reply.size());
+  back.kind = link::SlotKind::kMessage;
+  back.received_ns = 0;
+  const auto sent = link_.inject(back, outcome.reply);
+  if (!sent && may_log(injects_, suppressed)) {
+    spdlog::warn("event=reply_lost to={} error={}{}", to_string(header.remote),
+                 quoted_value(sent.error().message()), suppressed);
+  }
+}
+
+}  // namespace sluice::controlplane
