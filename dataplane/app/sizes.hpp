@@ -13,6 +13,7 @@ inline constexpr std::uint32_t kToControlRing = 1024;
 inline constexpr std::uint32_t kReleaseRing = 4096;
 inline constexpr std::uint32_t kTransmitRing = 1024;
 inline constexpr std::uint32_t kTraceRing = 256;
+inline constexpr std::uint32_t kDeniedRing = 256;
 inline constexpr std::uint32_t kWorkerRing = 2048;  // dispatch and transmission between workers
 
 inline constexpr std::uint32_t kMempoolCache = 256;  // buffers kept by each lcore

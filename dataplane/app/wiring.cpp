@@ -40,7 +40,7 @@ Wiring::~Wiring() {
     }
     ::rte_ring_free(ring);
   }
-  for (auto* ring : trace_rings_)
+  for (auto* ring : element_rings_)
     ::rte_ring_free(ring);
   for (const int fd : event_fds_)
     ::close(fd);
@@ -80,6 +80,8 @@ Status Wiring::make_context(const Parts& parts, std::uint16_t index) {
   context->burst = static_cast<std::uint16_t>(dataplane.burst);
   context->idle =
       dataplane.idle == config::IdlePolicy::kPoll ? IdlePolicy::kPoll : IdlePolicy::kAdaptive;
+  context->idle_after_us = dataplane.idle_after_us;
+  context->idle_sleep_us = dataplane.idle_sleep_us;
   context->tsc_hz = ::rte_get_tsc_hz();
   context->ports = &parts.ports.table();
   context->tables = &parts.tables;
@@ -116,6 +118,18 @@ Result<rte_ring*> Wiring::make_ring(const std::string& name, std::uint32_t count
   return ring;
 }
 
+Result<rte_ring*> Wiring::make_element_ring(const std::string& name, std::uint32_t bytes,
+                                            std::uint32_t count, int socket) {
+  auto* ring =
+      ::rte_ring_create_elem(name.c_str(), bytes, count, socket, RING_F_SP_ENQ | RING_F_SC_DEQ);
+  if (ring == nullptr) {
+    return fail(ErrorCode::kExhausted, fmt::format("ring {}: {}; raise dataplane.memory-mb", name,
+                                                   ::rte_strerror(rte_errno)));
+  }
+  element_rings_.push_back(ring);
+  return ring;
+}
+
 Status Wiring::make_rings(const Parts& parts, std::uint16_t index) {
   auto& context = *workers_[index];
   const int socket = parts.huge_pages ? context.socket : SOCKET_ID_ANY;
@@ -135,12 +149,14 @@ Status Wiring::make_rings(const Parts& parts, std::uint16_t index) {
     if (!ring) return std::unexpected(ring.error());
     *want.ring = *ring;
   }
-  rings.trace =
-      ::rte_ring_create_elem(fmt::format("trace-{}", index).c_str(), sizeof(link::TraceRecord),
-                             kTraceRing, socket, RING_F_SP_ENQ | RING_F_SC_DEQ);
-  if (rings.trace == nullptr)
-    return fail(ErrorCode::kExhausted, "ring of trace records; raise dataplane.memory-mb");
-  trace_rings_.push_back(rings.trace);
+  auto trace = make_element_ring(fmt::format("trace-{}", index), sizeof(link::TraceRecord),
+                                 kTraceRing, socket);
+  if (!trace) return std::unexpected(trace.error());
+  rings.trace = *trace;
+  auto denied =
+      make_element_ring(fmt::format("denied-{}", index), sizeof(DeniedSource), kDeniedRing, socket);
+  if (!denied) return std::unexpected(denied.error());
+  rings.denied = *denied;
   const auto count = parts.worker_nodes.size();
   rings.dispatch_in.resize(count);
   rings.dispatch_out.resize(count);

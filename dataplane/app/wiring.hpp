@@ -47,6 +47,8 @@ class Wiring {
   Status make_rings(const Parts& parts, std::uint16_t index);
   Status connect_workers(const Parts& parts);
   Result<rte_ring*> make_ring(const std::string& name, std::uint32_t count, int socket);
+  Result<rte_ring*> make_element_ring(const std::string& name, std::uint32_t bytes,
+                                      std::uint32_t count, int socket);
   Result<rte_ring*> ring_between(const Parts& parts, std::vector<rte_ring*>& made, const char* what,
                                  std::uint16_t from, std::uint16_t to);
 
@@ -54,7 +56,7 @@ class Wiring {
   std::vector<std::unique_ptr<Waker>> wakers_;  // of workers, by index
   std::unique_ptr<Waker> manager_;
   std::vector<rte_ring*> mbuf_rings_;
-  std::vector<rte_ring*> trace_rings_;
+  std::vector<rte_ring*> element_rings_;  // of records, not buffers
   std::vector<std::unique_ptr<WorkerContext>> workers_;
 };
 

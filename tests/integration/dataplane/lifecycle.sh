@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# A dataplane alone, without a control plane: the kernel behind its host interfaces answers pings through a software
+# port, a killed dataplane comes back to the addresses it left, an orderly stop leaves nothing behind, and while nothing
+# happens it hardly uses the CPU.
+. "$(dirname "$0")/../../support/netns.sh"
+
+run_dir=/run/sluice
+dataplane=$(program sluice-dataplane)
+cat >"$work/router.yaml" <<YAML
+router: {name: r1, run-dir: $run_dir}
+dataplane:
+  workers: [1]
+  idle: adaptive
+  huge-pages: off
+  memory-mb: 192
+  mbufs: 16384
+  routes: 16384
+ports:
+  - {name: p0, device: "net_tap0,iface=wire0"}
+  - {name: p1, device: "net_tap1,iface=wire1", mtu: 1400, vlan: 7}
+YAML
+
+start_router() { start router "$dataplane" --config "$work/router.yaml"; }
+started_times() { [ "$(grep -c 'event=started' "$work/router.log")" -eq "$1" ]; }
+# CPU time of all threads, in ticks of 10 ms.
+ticks() { awk '{print $14 + $15}' "/proc/${pid_of[router]}/stat"; }
+mac_of() { cat "/sys/class/net/$1/address"; }
+
+"$dataplane" --config "$work/router.yaml" --check >"$work/check.out" || bail "--check: $(cat "$work/check.out")"
+check "--check says what it looked at" grep -q '^PASS  port p1: net_tap1,iface=wire1$' "$work/check.out"
+check "--check starts nothing" not test -e /sys/class/net/wire0
+
+start_router
+wait_for 20 started_times 1
+host h0
+host h1
+give_link wire0 h0 10.0.0.2/24 fd00::2/64
+check "the port's host interface is there" test -e /sys/class/net/sl-p0
+configure_link - sl-p0 10.0.0.1/24 fd00::1/64
+check "the kernel answers IPv4 through the port" in_host h0 ping -c3 -i0.2 -W2 10.0.0.1
+check "the kernel answers IPv6 through the port" in_host h0 ping -c3 -i0.2 -W2 fd00::1
+check "and asks" ping -c2 -i0.2 -W2 10.0.0.2
+check "a full frame goes through, checksums are complete" in_host h0 ping -c2 -i0.2 -s 1472 -M do -W2 10.0.0.1
+
+# Port p1 carries VLAN 7; the kernel of the router sees it untagged.
+give_link wire1 h1
+configure_link - sl-p1 10.7.0.1/24
+arp_in() { in_host h1 python3 "$(dirname "$0")/arp_probe.py" wire1 "$1" 10.7.0.2 10.7.0.1; }
+check "a port with a VLAN is untagged in the kernel" arp_in 7
+check "what is in no VLAN does not get into it" not arp_in 0
+check "nor what is in another" not arp_in 8
+is "its MTU is the configured one" "$(cat /sys/class/net/sl-p1/mtu)" 1400
+
+check "a second dataplane is refused" not "$dataplane" --config "$work/router.yaml"
+check "and told of the first" bash -c "! '$dataplane' --config '$work/router.yaml' --check | grep -q 'PASS  single'"
+
+# Idle, after the last packets have gone: at most a tenth of a core in all threads.
+before=$(ticks)
+sleep 3
+used=$(($(ticks) - before))
+note "idle: $used ticks of 10 ms in 3 s"
+check "it is idle when nothing happens" test "$used" -le 30
+
+ifindex=$(cat /sys/class/net/sl-p0/ifindex)
+kill9 router
+check "the host interface outlives a killed dataplane" test -e /sys/class/net/sl-p0
+check "with its address" bash -c "ip -o address show dev sl-p0 | grep -q 10.0.0.1/24"
+start_router
+wait_for 20 started_times 2
+give_link wire0 h0 10.0.0.2/24
+is "the next one takes the same interface" "$(cat /sys/class/net/sl-p0/ifindex)" "$ifindex"
+check "and the kernel answers again" in_host h0 ping -c3 -i0.2 -W2 10.0.0.1
+is "the host interface has the port's MAC address" \
+  "$(in_host h0 ip neighbour show 10.0.0.1 | grep -o 'lladdr [0-9a-f:]*')" "lladdr $(mac_of sl-p0)"
+
+stop router
+is "an orderly stop ends with 0" "$exit_status" 0
+check "and says so" logged router 'event=stopped'
+check "host interfaces are gone" bash -c "! ls /sys/class/net | grep -q '^sl-'"
+check "the socket is gone" not test -e "$run_dir/dataplane.sock"
+check "nothing of DPDK is left" not test -e "/run/dpdk/sluice-run-sluice"
+finish
