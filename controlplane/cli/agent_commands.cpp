@@ -4,15 +4,9 @@
 #include "controlplane/cli/context.hpp"
 #include "controlplane/cli/handlers.hpp"
 #include "controlplane/cli/values.hpp"
-#include "sluice/base/clock.hpp"
 
 namespace sluice::cli {
 namespace {
-
-std::string ago(std::uint64_t then_ns) {
-  const std::uint64_t now = realtime_ns();
-  return then_ns == 0 ? "never" : duration_text(now - std::min(now, then_ns)) + " ago";
-}
 
 std::string lease_text(const api::Agent& a) {
   if (a.origin() != api::ORIGIN_REGISTERED) return "-";
@@ -50,10 +44,10 @@ std::string render_agent(const api::Agent& a, const Paint& paint) {
   fields.add("state", reach_text(a.reachability(), paint));
   if (!a.port().empty()) fields.add("port", printable(a.port()));
   if (a.capabilities_size() != 0) fields.add("capabilities", capabilities_text(a));
-  fields.add("since", ago(a.registered_ns()));
+  fields.add("since", time_text(a.registered_ns()));
   if (a.origin() == api::ORIGIN_REGISTERED) {
     fields.add("lease", fmt::format("{} s, {} left, renewed {}", a.lease_s(), lease_text(a),
-                                    ago(a.renewed_ns())));
+                                    time_text(a.renewed_ns())));
     fields.add("moves", with_commas(a.moves()));
   }
   return fields.text(paint);

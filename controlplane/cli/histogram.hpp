@@ -32,6 +32,7 @@ class Histogram {
     auto rank = static_cast<std::uint64_t>(exact);
     if (static_cast<double>(rank) < exact) ++rank;
     rank = std::clamp<std::uint64_t>(rank, 1, total_);
+    if (rank == total_) return max_;
     std::uint64_t seen = 0;
     std::size_t i = 0;
     while ((seen += counts_[i]) < rank)

@@ -17,8 +17,8 @@ class Pacer {
   std::uint64_t due(std::uint64_t now_ns, std::uint64_t most) const noexcept {
     if (rate_ == 0) return most;
     if (now_ns < start_ns_) return 0;
-    const auto until_now = static_cast<std::uint64_t>(
-        static_cast<Wide>(now_ns - start_ns_) * rate_ / kSecond);
+    const auto until_now =
+        static_cast<std::uint64_t>(static_cast<Wide>(now_ns - start_ns_) * rate_ / kSecond);
     return std::min(most, until_now + 1 - std::min(until_now + 1, taken_));
   }
   void take(std::uint64_t count) noexcept { taken_ += count; }

@@ -50,7 +50,7 @@ std::string port_table(const api::StatsReply& s, const Rates* rates, const Paint
 
 std::string worker_table(const api::StatsReply& s, const Rates* rates, const Paint& paint) {
   Table table({"WORKER", ">CORE", ">BUSY", ">LOOPS", ">SLEEPS", ">ASLEEP", ">LONGEST LOOP",
-               ">UNKNOWN AGAIN", ">TRACED"});
+               ">NEGATIVE HITS", ">TRACED"});
   for (const auto& w : s.workers()) {
     const auto busy = rates == nullptr ? std::nullopt : rates->busy(w.index());
     const double hz = s.tsc_hz() == 0 ? 1e9 : static_cast<double>(s.tsc_hz());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 
 #include "controlplane/cli/json.hpp"
 
@@ -74,6 +75,15 @@ std::string duration_text(std::uint64_t ns) {
     text = fmt::format("{} {}", count, unit);
   }
   return text;
+}
+
+std::string time_text(std::uint64_t ns) {
+  if (ns == 0) return "never";
+  const auto seconds = static_cast<std::time_t>(ns / 1'000'000'000);
+  std::tm parts{};
+  ::localtime_r(&seconds, &parts);
+  std::array<char, 32> text;
+  return {text.data(), std::strftime(text.data(), text.size(), "%F %T", &parts)};
 }
 
 std::string scaled_text(double number) {

@@ -13,6 +13,8 @@ namespace sluice::cli {
 std::string with_commas(std::uint64_t number);
 // Three digits and a unit: "850 ns", "12.3 us", "4.56 ms", "1.23 s"; longer ones "3 h 2 min".
 std::string duration_text(std::uint64_t ns);
+// Local time "2026-11-20 10:00:01" of nanoseconds since the Unix epoch; "never" for 0.
+std::string time_text(std::uint64_t ns);
 // "1.23 M"; for rates and other measured numbers.
 std::string scaled_text(double number);
 // "4.50 MiB"

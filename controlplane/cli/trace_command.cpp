@@ -10,14 +10,6 @@
 namespace sluice::cli {
 namespace {
 
-std::string time_of_day(std::uint64_t ns) {
-  const auto seconds = static_cast<std::time_t>(ns / 1'000'000'000);
-  std::tm parts{};
-  ::localtime_r(&seconds, &parts);
-  return fmt::format("{:02}:{:02}:{:02}.{:06}", parts.tm_hour, parts.tm_min, parts.tm_sec,
-                     ns % 1'000'000'000 / 1000);
-}
-
 std::string verdict_text(std::string_view verdict, const Paint& paint) {
   if (verdict == "drop") return paint.bad(verdict);
   return verdict == "forward" || verdict == "deliver-several" ? paint.good(verdict)
@@ -25,8 +17,9 @@ std::string verdict_text(std::string_view verdict, const Paint& paint) {
 }
 
 std::string headline(const api::TraceMessage& m, std::uint64_t number, const Paint& paint) {
-  std::string text = fmt::format("message {} at {}: port {}", number, time_of_day(m.received_ns()),
-                                 printable(m.ingress_port()));
+  std::string text =
+      fmt::format("message {} at {}.{:06}: port {}", number, time_text(m.received_ns()),
+                  m.received_ns() % 1'000'000'000 / 1000, printable(m.ingress_port()));
   if (!m.egress_port().empty()) text += " to port " + printable(m.egress_port());
   text += fmt::format(", {} bytes, worker {}: {}", m.frame_bytes(), m.worker(),
                       verdict_text(m.verdict(), paint));
@@ -45,17 +38,25 @@ std::string step_table(const api::TraceMessage& m, const Paint& paint) {
   return table.text(paint);
 }
 
+std::string received_table(const std::vector<FrameField>& fields, const Paint& paint) {
+  Table table({"HEADER", "RECEIVED"});
+  for (const auto& field : fields)
+    table.row({field.name, field.value});
+  return table.text(paint);
+}
+
 // One row a field; the right column only where the router changed it.
 std::string header_table(const api::TraceMessage& m, const Paint& paint) {
   const auto before = decode_frame(m.before());
+  if (m.after().empty()) return received_table(before, paint);
   const auto after = decode_frame(m.after());
-  Table table({"HEADER", m.after().empty() ? "RECEIVED" : "BEFORE", "AFTER"});
+  Table table({"HEADER", "BEFORE", "AFTER"});
   const auto find = [](const std::vector<FrameField>& in, std::string_view name) {
     const auto found = std::ranges::find(in, name, &FrameField::name);
     return found == in.end() ? std::string("-") : found->value;
   };
   for (const auto& field : before) {
-    const std::string now = m.after().empty() ? field.value : find(after, field.name);
+    const std::string now = find(after, field.name);
     table.row({field.name, field.value, now == field.value ? "" : paint.warn(now)});
   }
   for (const auto& field : after) {
@@ -75,7 +76,12 @@ std::string render(const api::TraceMessage& m, std::uint64_t number, const Paint
 }
 
 void write_headers(JsonWriter& json, std::string_view name, const std::string& frame) {
-  json.key(name).begin_object();
+  json.key(name);
+  if (frame.empty()) {
+    json.null();
+    return;
+  }
+  json.begin_object();
   for (const auto& field : decode_frame(frame))
     json.member(field.name, field.value);
   json.end_object();

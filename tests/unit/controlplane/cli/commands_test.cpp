@@ -1,0 +1,275 @@
+// Every command that talks to the control plane: what it asks, and what it prints as text and as
+// JSON, compared with the files under golden/. SLUICE_UPDATE_GOLDEN=1 writes those files anew.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "controlplane/cli/command.hpp"
+#include "fixture.hpp"
+#include "sluice/wire/inet.hpp"
+
+namespace sluice::cli {
+namespace {
+
+using Words = std::vector<std::string>;
+
+std::string file_text(const std::string& name) {
+  std::ifstream file(std::string(SLUICE_GOLDEN) + "/" + name);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+void compare(const std::string& name, const std::string& got) {
+  if (std::getenv("SLUICE_UPDATE_GOLDEN") != nullptr) {
+    std::ofstream(std::string(SLUICE_GOLDEN) + "/" + name) << got;
+  }
+  EXPECT_EQ(got, file_text(name)) << name;
+}
+
+struct Row {
+  std::string name;  // of the golden files
+  Words words;
+  std::string request;  // the newest one
+};
+
+const std::vector<Row>& rows() {
+  static const std::vector<Row> kRows = {
+      {"status", {"status"}, "Status"},
+      {"agent-add",
+       {"agent", "add", "acme/prod/translate/7", "10.77.1.2:7601", "--tenant", "1", "--capability",
+        "translate"},
+       R"(Add agent: "acme/prod/translate/7" tenant: 1 endpoint: "10.77.1.2:7601" capabilities: "translate")"},
+      {"agent-delete",
+       {"agent", "delete", "acme/prod/translate/7"},
+       R"(Delete agent: "acme/prod/translate/7")"},
+      {"agent-list",
+       {"agent", "list", "--origin", "peer", "--tenant", "0", "--limit", "9", "--capability", "x",
+        "--prefix", "acme/", "--peer", "r2"},
+       R"(List limit: 9 origin: ORIGIN_PEER filter_tenant: true capability: "x" name_prefix: "acme/" peer: "r2")"},
+      {"agent-show",
+       {"agent", "show", "acme/prod/translate/7"},
+       R"(Show agent: "acme/prod/translate/7")"},
+      {"agent-resolve", {"agent", "resolve", "translate"}, R"(Resolve what: "translate")"},
+      {"agent-token",
+       {"agent", "token", "acme/prod/translate/7", "--tenant", "1"},
+       R"(Token agent: "acme/prod/translate/7" tenant: 1)"},
+      {"route-lookup",
+       {"route", "lookup", "acme/prod/translate/7"},
+       R"(LookupRoute what: "acme/prod/translate/7")"},
+      {"route-count", {"route", "count"}, "CountRoutes"},
+      {"adjacency-list",
+       {"adjacency", "list", "--port", "agents"},
+       R"(ListAdjacencies port: "agents")"},
+      {"port-list", {"port", "list"}, "ListPorts"},
+      {"port-show", {"port", "show", "agents"}, R"(ListPorts port: "agents")"},
+      {"neighbor-list",
+       {"neighbor", "list", "--port", "agents"},
+       R"(ListNeighbors port: "agents")"},
+      {"peer-add",
+       {"peer", "add", "r2", "192.0.2.2"},
+       R"(AddPeer name: "r2" address: "192.0.2.2")"},
+      {"peer-delete", {"peer", "delete", "r2"}, R"(DeletePeer name: "r2")"},
+      {"peer-list", {"peer", "list"}, "ListPeers"},
+      {"tenant-list", {"tenant", "list"}, "ListTenants"},
+      {"stats",
+       {"stats", "--port", "agents", "--port", "core"},
+       R"(Stats ports: "agents" ports: "core")"},
+      {"stats-clear", {"stats", "--clear"}, "ClearCounters"},
+      {"drops", {"drops", "--port", "agents"}, R"(Drops port: "agents")"},
+      {"config-check", {"config", "check"}, "CheckConfig"},
+      {"config-reload", {"config", "reload"}, "ReloadConfig"},
+      {"version", {"version"}, ""},
+  };
+  return kRows;
+}
+
+class Commands : public testing::Test {
+ protected:
+  Commands() { fill(router_.state()); }
+  FakeControlPlane router_;
+};
+
+TEST_F(Commands, AskAndPrintWhatTheGoldenFilesSay) {
+  for (const auto& row : rows()) {
+    SCOPED_TRACE(row.name);
+    router_.state().requests.clear();
+    const auto text = router_.run(row.words);
+    EXPECT_EQ(text.status, kDone) << text.err;
+    EXPECT_EQ(text.err, "");
+    compare(row.name + ".txt", text.out);
+    const auto& requests = router_.state().requests;
+    EXPECT_EQ(requests.empty() ? "" : requests.back(), row.request);
+    Words words = row.words;
+    words.emplace_back("--json");
+    const auto json = router_.run(words);
+    EXPECT_EQ(json.status, kDone) << json.err;
+    EXPECT_TRUE(nlohmann::json::accept(json.out)) << json.out;
+    compare(row.name + ".json", json.out);
+  }
+}
+
+TEST_F(Commands, ConfigShowPrintsWhatTheRouterSays) {
+  EXPECT_EQ(router_.run({"config", "show"}).out, "router:\n  name: r1\n");
+  router_.state().config.set_text("{}");
+  EXPECT_EQ(router_.run({"config", "show", "--json"}).out, "{}\n");
+  EXPECT_EQ(router_.state().requests.back(), "ShowConfig json: true");
+}
+
+TEST_F(Commands, StatusSaysWhatIsMissing) {
+  auto& s = router_.state().status;
+  s.clear_dataplane();
+  s.mutable_link()->set_state(api::LINK_DISCONNECTED);
+  s.mutable_link()->set_detail("no dataplane at /run/sluice/dataplane.sock");
+  const auto ran = router_.run({"status"});
+  EXPECT_EQ(ran.status, kDone);
+  EXPECT_NE(ran.out.find("disconnected for 1 h: no dataplane at"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("not connected; start it with"), std::string::npos) << ran.out;
+  // Waiting for it is in vain here.
+  EXPECT_EQ(router_.run({"status", "--wait", "50ms"}).status, kFailed);
+  s.mutable_link()->set_state(api::LINK_READY);
+  EXPECT_EQ(router_.run({"status", "--wait", "10"}).status, kDone);
+  s.mutable_link()->set_stalled(true);
+  EXPECT_EQ(router_.run({"status", "--wait", "50ms"}).status, kFailed);
+}
+
+TEST_F(Commands, ColoursOnATerminalOnly) {
+  EXPECT_EQ(router_.run({"port", "list"}).out.find('\x1b'), std::string::npos);
+  EXPECT_NE(router_.run({"port", "list"}, true).out.find("\x1b[32mup\x1b[0m"), std::string::npos);
+  EXPECT_EQ(router_.run({"port", "list", "--no-color"}, true).out.find('\x1b'), std::string::npos);
+}
+
+TEST_F(Commands, AgentListSaysWhenThereAreMore) {
+  router_.state().pages[0].set_next(std::string(16, '\x11'));
+  EXPECT_NE(router_.run({"agent", "list", "--limit", "2"}).out.find("raise --limit"),
+            std::string::npos);
+  const auto json = nlohmann::json::parse(router_.run({"agent", "list", "--json"}).out);
+  EXPECT_TRUE(json["more"].get<bool>());
+  EXPECT_EQ(json["agents"].size(), 2u);
+}
+
+TEST_F(Commands, RouteLookupOfGroupsAndOfNothing) {
+  auto& route = router_.state().route;
+  auto& member = *route.add_members();
+  member.set_id(route.id());
+  member.set_weight(2);
+  member.set_udp_port(7601);
+  *member.mutable_adjacency() = route.adjacency();
+  route.set_kind(api::ROUTE_GROUP);
+  route.clear_adjacency();
+  compare("route-lookup-group.txt", router_.run({"route", "lookup", "translate"}).out);
+  route.clear_members();
+  route.set_kind(api::ROUTE_NONE);
+  route.set_reason("nobody registered it");
+  const auto none = router_.run({"route", "lookup", "translate"});
+  EXPECT_EQ(none.status, kFailed);
+  EXPECT_NE(none.out.find("none: nobody registered it"), std::string::npos) << none.out;
+}
+
+TEST_F(Commands, StatsWatchPrintsRatesAndNoticesARestart) {
+  auto second = router_.state().stats[0];
+  second.set_taken_ns(12'000'000'000);
+  second.mutable_ports(0)->mutable_counters()->set_forwarded(1'200'000);
+  second.mutable_workers(0)->set_busy_tsc(5'000'000'000);
+  auto third = second;
+  third.set_dataplane_instance(100);
+  router_.state().stats = {router_.state().stats[0], second, third};
+  compare("stats-watch.txt", router_.run({"stats", "--watch", "--samples", "3"}).out);
+}
+
+TEST_F(Commands, StatsWatchAsJsonIsOneObjectALine) {
+  auto second = router_.state().stats[0];
+  second.set_taken_ns(11'000'000'000);
+  second.mutable_ports(0)->mutable_counters()->set_forwarded(1'000'500);
+  router_.state().stats.push_back(second);
+  std::istringstream lines(router_.run({"stats", "--watch", "--samples", "2", "--json"}).out);
+  std::string line;
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_FALSE(nlohmann::json::parse(line).contains("rates_per_second"));
+  ASSERT_TRUE(std::getline(lines, line));
+  const auto json = nlohmann::json::parse(line);
+  EXPECT_EQ(json["rates_per_second"][0]["forwarded"], 500);
+  EXPECT_EQ(json["interval_s"], 1);
+  EXPECT_EQ(json["restarted"], false);
+}
+
+TEST_F(Commands, DropsWatchHasRatesAndNothingIsSaidSo) {
+  const auto twice = router_.run({"drops", "--watch", "--samples", "2"});
+  EXPECT_EQ(twice.status, kDone);
+  router_.state().drops.clear_ports();
+  EXPECT_EQ(router_.run({"drops"}).out, "nothing was dropped\n");
+  EXPECT_EQ(router_.run({"drops", "--watch", "1ms"}).status, kWrongUsage);
+}
+
+api::TraceReply traced(std::string before, std::string after) {
+  api::TraceReply reply;
+  auto& m = *reply.mutable_message();
+  m.set_received_ns(1'700'000'000'123'456'789);
+  m.set_ingress_port("agents");
+  m.set_egress_port(after.empty() ? "" : "core");
+  m.set_frame_bytes(170);
+  m.set_verdict(after.empty() ? "drop" : "forward");
+  if (after.empty()) {
+    m.mutable_drop()->set_reason("unknown_destination");
+    m.mutable_drop()->set_text("nobody has that id");
+  }
+  auto& step = *m.add_steps();
+  step.set_stage("resolve");
+  step.set_verdict(m.verdict());
+  step.set_text(after.empty() ? "" : "route to adjacency 5: 10.77.1.2 port core UDP 7601");
+  step.set_reason(after.empty() ? "unknown_destination" : "");
+  m.set_before(std::move(before));
+  m.set_after(std::move(after));
+  return reply;
+}
+
+TEST_F(Commands, TraceShowsStagesHeadersAndChangedBytes) {
+  std::string before(14 + 20 + 8 + 64, '\0');
+  before[12] = 8;  // IPv4
+  before[14] = 0x45;
+  before[22] = 64;
+  before[23] = 17;
+  before[42] = 0x14;
+  before[46] = 16;  // hop limit
+  std::string after = before;
+  after[22] = 63;
+  after[46] = 15;
+  api::TraceReply started;
+  started.mutable_started()->set_count(2);
+  router_.state().trace = {started, traced(before, after), traced(before, "")};
+  const auto ran = router_.run({"trace", "--count", "2", "--timeout", "5", "--destination", "a/b"});
+  EXPECT_EQ(ran.status, kDone) << ran.err;
+  compare("trace.txt", ran.out);
+  EXPECT_EQ(router_.state().requests.back(), R"(Trace destination: "a/b" count: 2 timeout_s: 5)");
+  const auto json = router_.run({"trace", "--json"}).out;
+  compare("trace.json", json);
+  EXPECT_TRUE(nlohmann::json::accept(json.substr(0, json.find('\n'))));
+}
+
+TEST_F(Commands, TraceWithoutAMessageFails) {
+  const auto ran = router_.run({"trace", "--timeout", "1"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_EQ(ran.err, "sluice: no such message came within 1 s\n");
+  EXPECT_EQ(router_.run({"trace", "--timeout", "2h"}).status, kWrongUsage);
+  EXPECT_EQ(router_.run({"trace", "--count", "1M"}).status, kWrongUsage);
+}
+
+TEST(CommandTable, EveryCommandHasATest) {
+  std::vector<std::string> tested = {"config show", "trace",      "ping",     "send",
+                                     "listen",      "completion", "complete", "man"};
+  for (const auto& row : rows()) {
+    tested.push_back(row.words[0]);
+    if (row.words.size() > 1) tested.push_back(row.words[0] + " " + row.words[1]);
+  }
+  for (const auto& command : commands()) {
+    const std::string name =
+        std::string(command.noun) + (command.verb.empty() ? "" : " " + std::string(command.verb));
+    EXPECT_NE(std::ranges::find(tested, name), tested.end()) << name;
+  }
+}
+
+}  // namespace
+}  // namespace sluice::cli

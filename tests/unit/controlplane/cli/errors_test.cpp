@@ -1,0 +1,157 @@
+// What is said, and with which exit status, when something is not as it should be.
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "controlplane/cli/client.hpp"
+#include "fixture.hpp"
+
+namespace sluice::cli {
+namespace {
+
+class Errors : public testing::Test {
+ protected:
+  Errors() { fill(router_.state()); }
+  bool said(const Ran& ran, std::string_view text) {
+    return ran.err.find(text) != std::string::npos || (ADD_FAILURE() << ran.err, false);
+  }
+  FakeControlPlane router_;
+};
+
+TEST_F(Errors, NoControlPlane) {
+  const auto ran = run_words({"status"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_EQ(ran.err,
+            "sluice: cannot reach the control plane at /nowhere/api.sock: it is not running, or "
+            "runs with another run-dir; start it with 'systemctl start sluice-controlplane'\n");
+  EXPECT_EQ(ran.out, "");
+}
+
+TEST_F(Errors, SocketLeftBehindByADeadControlPlane) {
+  const std::string path = router_.socket() + ".dead";
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ::close(fd);
+  const auto ran = run_words({"--socket", path, "port", "list"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_TRUE(said(ran, "it is not running"));
+}
+
+TEST_F(Errors, PermissionNamesTheGroup) {
+  if (::geteuid() == 0) {
+    // Root is refused nothing: become nobody for the attempt.
+    ASSERT_EQ(::chown(router_.socket().c_str(), 0, 4), 0);  // group adm
+    ASSERT_EQ(::chmod(router_.socket().c_str(), 0660), 0);
+    ASSERT_EQ(::chmod(router_.socket().substr(0, router_.socket().rfind('/')).c_str(), 0755), 0);
+    ASSERT_EQ(::seteuid(65534), 0);
+    const auto ran = router_.run({"status"});
+    ASSERT_EQ(::seteuid(0), 0);
+    EXPECT_EQ(ran.status, kFailed);
+    EXPECT_TRUE(said(ran, "as a member of group 'adm'"));
+    return;
+  }
+  ASSERT_EQ(::chmod(router_.socket().c_str(), 0), 0);
+  const auto ran = router_.run({"status"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_TRUE(said(ran, "no permission; run it as root, or set api.group"));
+}
+
+TEST_F(Errors, PathsThatAreNoSocket) {
+  EXPECT_EQ(run_words({"--socket", std::string(200, 'x'), "status"}).status, kWrongUsage);
+  EXPECT_EQ(run_words({"--socket", "/etc/passwd", "status"}).status, kFailed);
+}
+
+TEST_F(Errors, UnknownAgentsSuggestNearNames) {
+  for (const std::string verb : {"show", "delete", "resolve"}) {
+    router_.state().error = {};
+    if (verb != "show") router_.state().error = {grpc::NOT_FOUND, "no such agent"};
+    const auto ran = router_.run({"agent", verb, "acme/prod/trnaslate/7"});
+    EXPECT_EQ(ran.status, kFailed);
+    // With an error set the list is refused, too: then there is no suggestion, but the error stays.
+    EXPECT_TRUE(said(ran, verb == "show" ? "no agent 'acme/prod/trnaslate/7'. Did you mean "
+                                           "'acme/prod/translate/7'?"
+                                         : "no such agent\n"));
+  }
+}
+
+TEST_F(Errors, WhatTheControlPlaneSaysIsPassedOn) {
+  router_.state().error = {grpc::FAILED_PRECONDITION, "the dataplane is not connected"};
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"stats"}, {"drops"}, {"trace"}, {"port", "list"}}) {
+    const auto ran = router_.run(words);
+    EXPECT_EQ(ran.status, kFailed);
+    EXPECT_EQ(ran.err, "sluice: the dataplane is not connected\n");
+    EXPECT_EQ(ran.out, "");
+  }
+}
+
+TEST_F(Errors, InvalidArgumentsFoundByTheControlPlaneAreNoWrongUsage) {
+  router_.state().error = {grpc::INVALID_ARGUMENT, "tenant 9 is not configured"};
+  const auto ran = router_.run({"agent", "token", "a/b/c/d", "--tenant", "9"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_EQ(ran.err, "sluice: tenant 9 is not configured\n");
+}
+
+TEST_F(Errors, OlderAndSpeechlessControlPlanes) {
+  router_.state().error = {grpc::UNIMPLEMENTED, ""};
+  EXPECT_TRUE(said(router_.run({"port", "list"}), "older than this command"));
+  router_.state().error = {grpc::INTERNAL, ""};
+  EXPECT_TRUE(said(router_.run({"port", "list"}), "refused without saying why"));
+  router_.state().error = {grpc::UNAVAILABLE, "starting"};
+  EXPECT_TRUE(said(router_.run({"port", "list"}), "sluice: starting\n"));
+}
+
+TEST_F(Errors, AListenerThatNeverAnswers) {
+  const std::string path = router_.socket() + ".silent";
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(fd, 8), 0);
+  const auto ran = run_words({"--socket", path, "--timeout", "100ms", "status"});
+  ::close(fd);
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_TRUE(said(ran, "did not answer within 100 ms"));
+}
+
+TEST_F(Errors, WrongUsageEndsWithStatusTwoAndPointsToHelp) {
+  const auto ran = run_words({"agent", "show"});
+  EXPECT_EQ(ran.status, kWrongUsage);
+  EXPECT_EQ(ran.err,
+            "sluice: AGENT is missing: name or id of the agent\nsee 'sluice agent show --help'\n");
+  EXPECT_EQ(run_words({}).status, kWrongUsage);
+  EXPECT_NE(run_words({}).err.find("usage: sluice COMMAND"), std::string::npos);
+}
+
+TEST_F(Errors, ConfigCheckNeedsNoControlPlane) {
+  const std::string file = router_.socket() + ".yaml";
+  std::ofstream(file) << "router:\n  name: r1\n  nonsense: 1\n";
+  const auto wrong = run_words({"config", "check", file});
+  EXPECT_EQ(wrong.status, kFailed);
+  EXPECT_NE(wrong.out.find(file + ":3:3:"), std::string::npos) << wrong.out;
+  EXPECT_NE(run_words({"config", "check", file, "--json"}).out.find("\"ok\": false"),
+            std::string::npos);
+  EXPECT_EQ(run_words({"config", "check", "/nowhere.yaml"}).status, kFailed);
+}
+
+TEST_F(Errors, TheSocketComesFromTheConfigurationWhenOneIsNamed) {
+  const std::string file = router_.socket() + ".yaml";
+  std::ofstream(file) << "dataplane:\n  workers: [0]\nports:\n  - name: a\n    device: net_null0\n"
+                      << "api:\n  socket: " << router_.socket() << "\n";
+  const auto good = run_words({"--config", file, "port", "list"});
+  EXPECT_EQ(good.status, kDone) << good.err;
+  const auto bad = run_words({"--config", "/nowhere.yaml", "port", "list"});
+  EXPECT_EQ(bad.status, kFailed);
+  EXPECT_TRUE(said(bad, "/nowhere.yaml"));
+}
+
+}  // namespace
+}  // namespace sluice::cli

@@ -1,0 +1,126 @@
+#include "fixture.hpp"
+
+#include <stdlib.h>
+
+namespace sluice::cli {
+namespace {
+
+std::string described(std::string_view call, const google::protobuf::Message& request) {
+  std::string text = request.ShortDebugString();
+  return text.empty() ? std::string(call) : std::string(call).append(" ").append(text);
+}
+
+}  // namespace
+
+struct FakeControlPlane::Services {
+  explicit Services(FakeState& state) : router(state), agents(state), forwarding(state) {}
+
+// Unary calls: note the request, give the answer.
+#define FAKE(method, request, reply, ...)                                                  \
+  grpc::Status method(grpc::ServerContext*, const api::request* asked, api::reply* answer) \
+      override {                                                                           \
+    s.requests.push_back(described(#method, *asked));                                      \
+    if (s.error.ok()) {                                                                    \
+      __VA_ARGS__;                                                                         \
+    }                                                                                      \
+    return s.error;                                                                        \
+  }
+#define FAKE_STREAM(method, request, reply, list)                        \
+  grpc::Status method(grpc::ServerContext*, const api::request* asked,   \
+                      grpc::ServerWriter<api::reply>* writer) override { \
+    s.requests.push_back(described(#method, *asked));                    \
+    for (const auto& item : list)                                        \
+      if (s.error.ok()) writer->Write(item);                             \
+    return s.error;                                                      \
+  }
+
+  struct Router : api::Router::Service {
+    explicit Router(FakeState& state) : s(state) {}
+    FAKE(Status, StatusRequest, StatusReply, *answer = s.status)
+    FAKE(Stats, StatsRequest, StatsReply, *answer = s.stats.at(std::min(at++, s.stats.size() - 1)))
+    FAKE(ClearCounters, ClearCountersRequest, ClearCountersReply, answer->Clear())
+    FAKE(Drops, DropsRequest, DropsReply, *answer = s.drops)
+    FAKE(ShowConfig, ShowConfigRequest, ShowConfigReply, *answer = s.config)
+    FAKE(CheckConfig, CheckConfigRequest, CheckConfigReply, *answer = s.check)
+    FAKE(ReloadConfig, ReloadConfigRequest, ReloadConfigReply, *answer = s.reload)
+    FAKE_STREAM(Trace, TraceRequest, TraceReply, s.trace)
+    FakeState& s;
+    std::size_t at = 0;
+  };
+  struct Agents : api::Agents::Service {
+    explicit Agents(FakeState& state) : s(state) {}
+    FAKE(Add, AddAgentRequest, AddAgentReply, *answer->mutable_agent() = s.agent)
+    FAKE(Delete, DeleteAgentRequest, DeleteAgentReply, *answer->mutable_agent() = s.agent)
+    grpc::Status Show(grpc::ServerContext*, const api::ShowAgentRequest* asked,
+                      api::Agent* answer) override {
+      s.requests.push_back(described("Show", *asked));
+      if (asked->agent() != s.agent.name()) {
+        return {grpc::NOT_FOUND, "no agent '" + asked->agent() + "'"};
+      }
+      *answer = s.agent;
+      return s.error;
+    }
+    FAKE(Resolve, ResolveRequest, ResolveReply, *answer = s.resolved)
+    FAKE(Token, TokenRequest, TokenReply, *answer = s.token)
+    FAKE_STREAM(List, ListAgentsRequest, AgentPage, s.pages)
+    FakeState& s;
+  };
+  struct Forwarding : api::Forwarding::Service {
+    explicit Forwarding(FakeState& state) : s(state) {}
+    FAKE(LookupRoute, LookupRouteRequest, LookupRouteReply, *answer = s.route)
+    FAKE(CountRoutes, CountRoutesRequest, CountRoutesReply, *answer = s.routes)
+    FAKE(ListPorts, ListPortsRequest, ListPortsReply, *answer = s.ports)
+    FAKE(ListNeighbors, ListNeighborsRequest, ListNeighborsReply, *answer = s.neighbors)
+    FAKE(AddPeer, AddPeerRequest, AddPeerReply, *answer->mutable_peer() = s.peer)
+    FAKE(DeletePeer, DeletePeerRequest, DeletePeerReply, *answer->mutable_peer() = s.peer)
+    FAKE(ListPeers, ListPeersRequest, ListPeersReply, *answer = s.peers)
+    FAKE(ListTenants, ListTenantsRequest, ListTenantsReply, *answer = s.tenants)
+    FAKE_STREAM(ListAdjacencies, ListAdjacenciesRequest, AdjacencyPage, s.adjacencies)
+    FakeState& s;
+  };
+#undef FAKE
+#undef FAKE_STREAM
+
+  Router router;
+  Agents agents;
+  Forwarding forwarding;
+};
+
+FakeControlPlane::FakeControlPlane() : services_(std::make_unique<Services>(state_)) {
+  std::string folder = (std::filesystem::temp_directory_path() / "sluice-cli-XXXXXX").string();
+  if (::mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no temporary folder");
+  folder_ = folder;
+  socket_ = folder + "/api.sock";
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("unix:" + socket_, grpc::InsecureServerCredentials());
+  builder.RegisterService(&services_->router);
+  builder.RegisterService(&services_->agents);
+  builder.RegisterService(&services_->forwarding);
+  server_ = builder.BuildAndStart();
+}
+
+FakeControlPlane::~FakeControlPlane() {
+  server_->Shutdown();
+  server_.reset();
+  std::filesystem::remove_all(folder_);
+}
+
+Ran FakeControlPlane::run(std::vector<std::string> words, bool terminal) const {
+  words.insert(words.begin(), {"--socket", socket_});
+  return run_words(std::move(words), terminal);
+}
+
+Ran run_words(std::vector<std::string> words, bool terminal) {
+  Ran ran;
+  Environment environment;
+  environment.out = [&](std::string_view text) { ran.out += text; };
+  environment.err = [&](std::string_view text) { ran.err += text; };
+  environment.terminal = terminal;
+  environment.sleep = [](std::chrono::nanoseconds) {};
+  environment.default_config = "/nowhere/sluice.yaml";
+  environment.default_socket = "/nowhere/api.sock";
+  ran.status = run(words, environment);
+  return ran;
+}
+
+}  // namespace sluice::cli
