@@ -58,9 +58,9 @@ Status Router::start() {
       Step{"host interfaces", &Router::make_host_interfaces},
       Step{"host link", &Router::make_host_link},
       Step{"link", &Router::start_link},  // from here on a control plane may connect
-      Step{"workers", &Router::make_workers},
-      Step{"manager", &Router::make_manager},
       Step{"ports", &Router::start_ports},
+      Step{"workers", &Router::make_workers},  // asks started ports for receive interrupts
+      Step{"manager", &Router::make_manager},
       Step{"placement", &Router::report_placement},
       Step{"workers", &Router::start_workers},
   };
