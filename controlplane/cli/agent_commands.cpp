@@ -3,7 +3,6 @@
 
 #include "controlplane/cli/context.hpp"
 #include "controlplane/cli/handlers.hpp"
-#include "controlplane/cli/values.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -81,34 +80,12 @@ api::AgentOrigin origin_of(std::string_view word) {
   return word == "peer" ? api::ORIGIN_PEER : api::ORIGIN_ANY;
 }
 
-template <class Reply>
-Result<Reply> near(Context& c, Result<Reply> reply, const std::string& agent) {
-  if (reply) return reply;
-  return std::unexpected(with_near_agents(c.client, std::move(reply.error()), agent));
-}
-
 }  // namespace
 
 std::string reach_text(api::Reachability reachability, const Paint& paint) {
   const std::string text = words(enum_word(api::Reachability_Name(reachability)));
   if (reachability == api::REACH_UP) return paint.good(text);
   return reachability == api::REACH_RESOLVING ? paint.warn(text) : paint.bad(text);
-}
-
-Error with_near_agents(Client& client, Error error, std::string_view agent) {
-  constexpr std::uint32_t kMostNames = 5000;
-  if (error.code() != ErrorCode::kNotFound) return error;
-  std::vector<std::string> names;
-  api::ListAgentsRequest request;
-  request.set_limit(kMostNames);
-  (void)client.call(request, [&](const api::AgentPage& page) {  // a suggestion, nothing more
-    for (const auto& a : page.agents()) {
-      if (!a.name().empty()) names.push_back(printable(a.name()));
-    }
-    return true;
-  });
-  const std::vector<std::string_view> views(names.begin(), names.end());
-  return {error.code(), error.message() + did_you_mean(agent, views), error.origin()};
 }
 
 Outcome agent_add(Context& c) {
@@ -124,7 +101,7 @@ Outcome agent_add(Context& c) {
 Outcome agent_delete(Context& c) {
   api::DeleteAgentRequest request;
   request.set_agent(c.args.text("AGENT"));
-  return show(c, near(c, c.client.call(request), request.agent()), render_deleted);
+  return show(c, c.client.call(request), render_deleted);
 }
 
 Outcome agent_list(Context& c) {
@@ -164,13 +141,13 @@ Outcome agent_list(Context& c) {
 Outcome agent_show(Context& c) {
   api::ShowAgentRequest request;
   request.set_agent(c.args.text("AGENT"));
-  return show(c, near(c, c.client.call(request), request.agent()), render_agent);
+  return show(c, c.client.call(request), render_agent);
 }
 
 Outcome agent_resolve(Context& c) {
   api::ResolveRequest request;
   request.set_what(c.args.text("NAME"));
-  return show(c, near(c, c.client.call(request), request.what()), render_resolved);
+  return show(c, c.client.call(request), render_resolved);
 }
 
 Outcome agent_token(Context& c) {

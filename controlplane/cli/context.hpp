@@ -35,8 +35,6 @@ inline std::unexpected<Error> wrong_usage(std::string message) {
   return fail(ErrorCode::kInvalidArgument, std::move(message));
 }
 
-// Adds near names to "not found" errors about an agent.
-Error with_near_agents(Client& client, Error error, std::string_view agent);
 // "up" in green, "down" in red, others in yellow.
 std::string reach_text(api::Reachability reachability, const Paint& paint);
 

@@ -71,9 +71,8 @@ std::string render_count(const api::CountRoutesReply& r, const Paint& paint) {
 Outcome route_lookup(Context& c) {
   api::LookupRouteRequest request;
   request.set_what(c.args.text("NAME"));
-  auto reply = c.client.call(request);
-  if (!reply) return std::unexpected(with_near_agents(c.client, reply.error(), request.what()));
-  const bool found = reply->kind() != api::ROUTE_NONE;
+  const auto reply = c.client.call(request);
+  const bool found = reply && reply->kind() != api::ROUTE_NONE;
   auto shown = show(c, reply, render_route);
   return shown && !found ? Outcome(kFailed) : shown;
 }

@@ -68,16 +68,13 @@ TEST_F(Errors, PathsThatAreNoSocket) {
   EXPECT_EQ(run_words({"--socket", "/etc/passwd", "status"}).status, kFailed);
 }
 
-TEST_F(Errors, UnknownAgentsSuggestNearNames) {
-  for (const std::string verb : {"show", "delete", "resolve"}) {
-    router_.state().error = {};
-    if (verb != "show") router_.state().error = {grpc::NOT_FOUND, "no such agent"};
-    const auto ran = router_.run({"agent", verb, "acme/prod/trnaslate/7"});
+TEST_F(Errors, UnknownAgentsAreTheControlPlanesOwnWords) {
+  router_.state().error = {grpc::NOT_FOUND, "no agent 'a/b/c/x'; did you mean 'a/b/c/y'?"};
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"agent", "delete"}, {"agent", "resolve"}, {"route", "lookup"}}) {
+    const auto ran = router_.run({words[0], words[1], "a/b/c/x"});
     EXPECT_EQ(ran.status, kFailed);
-    // With an error set the list is refused, too: then there is no suggestion, but the error stays.
-    EXPECT_TRUE(said(ran, verb == "show" ? "no agent 'acme/prod/trnaslate/7'. Did you mean "
-                                           "'acme/prod/translate/7'?"
-                                         : "no such agent\n"));
+    EXPECT_EQ(ran.err, "sluice: no agent 'a/b/c/x'; did you mean 'a/b/c/y'?\n");
   }
 }
 
