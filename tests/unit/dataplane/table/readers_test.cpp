@@ -67,6 +67,7 @@ TEST(Readers, SynchronizeReturnsAfterTheReadersBurst) {
       const int* value = shared.load(std::memory_order_acquire);
       if (*value != 7) ++wrong;
       readers.quiescent(3);
+      std::this_thread::yield();  // the writer may need this CPU
     }
     readers.offline(3);
     readers.remove(3);

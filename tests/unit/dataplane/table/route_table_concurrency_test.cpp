@@ -69,6 +69,7 @@ class Reader {
       }
       ++bursts;
       readers.quiescent(index);
+      if (bursts % 64 == 0) std::this_thread::yield();  // the writer may need this CPU
     }
     readers.offline(index);
     readers.remove(index);
