@@ -85,8 +85,8 @@ class RouteTable {
       visit(id, action);
   }
 
-  // The same routes and capacity under another key, while readers go on with this one. Takes about
-  // half a microsecond per route and, until this one is freed, the memory of two tables.
+  // The same routes and capacity under another key, while readers go on with this one. Takes a
+  // fraction of a microsecond per route and, until this one is freed, the memory of two tables.
   Result<std::unique_ptr<RouteTable>> rehashed(const HashKey& key) const;
 
   const HashKey& key() const noexcept { return key_; }
