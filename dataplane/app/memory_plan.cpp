@@ -22,6 +22,14 @@ constexpr std::uint64_t kBytesPerAdjacency = 64 + 16;
 constexpr std::uint64_t kBytesPerGroup = 16;
 constexpr std::uint64_t kBytesOfDpdk = 32 * kMebibyte;
 
+// Another process maps our memory (net_memif, net_virtio_user): DPDK then wants files behind it.
+bool shares_memory(const config::Config& config) {
+  return std::ranges::any_of(config.ports, [](const auto& port) {
+    const auto device = parse_device(port.device);
+    return device && !device->is_pci() && device->driver->shares_memory;
+  });
+}
+
 std::uint64_t ring_bytes(const config::Config& config) {
   const std::uint64_t workers = config.dataplane.workers.size();
   const std::uint64_t per_worker =
@@ -104,6 +112,10 @@ MemoryPlan plan_memory(const config::Config& config, const Machine& machine) {
     const auto file = fmt::format(
         "/sys/devices/system/node/node{}/hugepages/hugepages-{}kB/nr_hugepages", node, page / 1024);
     plan.huge_remedy = fmt::format("echo $(($(cat {}) + {})) > {}", file, missing, file);
+  }
+  if (plan.huge_shortage.empty() && shares_memory(config) && !machine.hugetlbfs_mounted()) {
+    plan.huge_shortage = "no hugetlbfs is mounted, and another process shall map our memory";
+    plan.huge_remedy = "mount -t hugetlbfs hugetlbfs /dev/hugepages";
   }
   plan.huge_pages =
       config.dataplane.huge_pages != config::HugePages::kOff &&

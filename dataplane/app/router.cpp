@@ -257,7 +257,7 @@ Status Router::report_placement() {
   std::vector<PlacedWorker> placed;
   for (const auto& context : wiring_->workers()) {
     placed.push_back({context->index, context->core, worker_nodes_[context->index],
-                      node_of_memory(context->mempool)});
+                      node_of_memory(mempools_->memory_of(context->socket))});
   }
   for (const auto& line : placement_report(ports_->placement(), placed))
     spdlog::log(line.crosses ? spdlog::level::warn : spdlog::level::info, "{}", line.text);

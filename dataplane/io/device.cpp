@@ -31,7 +31,8 @@ constexpr std::array kSoftwareDrivers = {
     SoftwareDriver{.name = "net_memif",
                    .library = "librte_net_memif.so",
                    .package = "librte-net-memif23",
-                   .shares_memory = true},
+                   .shares_memory = true,
+                   .start_hint = "the side with role=server must be started first"},
     SoftwareDriver{.name = "net_vhost",
                    .library = "librte_net_vhost.so",
                    .package = "librte-net-vhost23",
@@ -40,7 +41,8 @@ constexpr std::array kSoftwareDrivers = {
                    .library = "librte_net_virtio.so",
                    .package = "librte-net-virtio23",
                    .shares_memory = true,
-                   .equal_queues = true},
+                   .equal_queues = true,
+                   .start_hint = "the vhost server of its path must be started first"},
     SoftwareDriver{
         .name = "net_null", .library = "librte_net_null.so", .package = "librte-net-null23"},
     SoftwareDriver{

@@ -29,6 +29,7 @@ struct SoftwareDriver {
   bool equal_queues = false;
   // It takes a buffer for each descriptor at once without using them: so many are enough.
   std::uint32_t max_descriptors = 0;
+  std::string_view start_hint;  // what it usually is when it does not start
   // The argument that names the kernel interface which it takes over; empty: none.
   std::string_view interface_argument;
 };

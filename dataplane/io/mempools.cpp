@@ -35,6 +35,11 @@ rte_mempool* Mempools::of(int node) const noexcept {
   return pools_.front().pool;
 }
 
+const void* Mempools::memory_of(int node) const noexcept {
+  const auto* chunk = STAILQ_FIRST(&of(node)->mem_list);
+  return chunk == nullptr ? nullptr : chunk->addr;
+}
+
 std::uint64_t Mempools::total() const noexcept {
   std::uint64_t count = 0;
   for (const auto& pool : pools_)

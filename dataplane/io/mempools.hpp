@@ -30,6 +30,9 @@ class Mempools {
   // The pool of a node; of the first node for one that has none (-1: no preference).
   rte_mempool* of(int node) const noexcept;
 
+  // Where the buffers of a node really are, to ask the kernel; null: not known.
+  const void* memory_of(int node) const noexcept;
+
   std::uint64_t total() const noexcept;
   std::uint64_t free() const noexcept;
 

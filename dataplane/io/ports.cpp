@@ -16,6 +16,7 @@
 // - net_af_packet, net_af_xdp: queue counts by their own arguments (qpairs, queue_count).
 // - net_vmxnet3: at least 512 descriptors; rte_eth_dev_adjust_nb_rx_tx_desc knows.
 // - net_null, net_ring, net_pcap: no MTU, no promiscuous mode: "not supported" is no failure.
+// - net_ring: no MAC address.
 // - net_memif, net_vhost: the link is up only while the other side is connected.
 
 namespace sluice::dataplane {
@@ -39,6 +40,24 @@ std::unexpected<Error> failed(const char* what, int code) {
 
 bool refused(int code) noexcept {
   return code != 0 && code != -ENOTSUP;
+}
+
+// Some software devices (net_ring) have no address of their own: theirs is made from the port's
+// name, locally administered, the same at every start.
+MacAddress mac_of(std::uint16_t id, std::string_view name) {
+  rte_ether_addr address{};
+  ::rte_eth_macaddr_get(id, &address);
+  if (rte_is_valid_assigned_ether_addr(&address) == 0) {
+    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+    for (const char c : name)
+      hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3;
+    std::memcpy(address.addr_bytes, &hash, sizeof address.addr_bytes);
+    address.addr_bytes[0] = 0x02;
+    ::rte_eth_dev_default_mac_addr_set(id, &address);  // where it can; frames carry it anyway
+  }
+  MacAddress mac;
+  std::copy_n(address.addr_bytes, mac.size(), mac.begin());
+  return mac;
 }
 
 rte_eth_conf make_conf(const rte_eth_dev_info& info, std::uint32_t mtu, std::uint16_t rx_queues,
@@ -115,6 +134,7 @@ Status Ports::configure(Port& port, const config::Port& wanted, const Mempools& 
   port.driver = info.driver_name == nullptr ? "" : info.driver_name;
   const auto device = parse_device(wanted.device);
   const auto* software = device->driver;
+  if (software != nullptr) port.start_hint = software->start_hint;
   if (port.driver == "net_tap") {
     char name[IF_NAMESIZE] = {};
     if (::if_indextoname(info.if_index, name) != nullptr) port.tap_interface = name;
@@ -177,9 +197,7 @@ void Ports::publish(std::uint16_t index, const config::Port& wanted) {
   const auto& port = ports_[index];
   auto& info = status_.port[index];
   auto& facts = table_.port[index];
-  rte_ether_addr mac{};
-  ::rte_eth_macaddr_get(port.id, &mac);
-  std::copy_n(mac.addr_bytes, facts.mac.size(), facts.mac.begin());
+  facts.mac = mac_of(port.id, port.name);
   facts.dpdk_port = port.id;
   facts.vlan = static_cast<std::uint16_t>(wanted.vlan);
   facts.mtu = static_cast<std::uint16_t>(wanted.mtu);
@@ -208,7 +226,11 @@ void Ports::publish(std::uint16_t index, const config::Port& wanted) {
 Status Ports::start() {
   for (auto& port : ports_) {
     int code = ::rte_eth_dev_start(port.id);
-    if (code != 0) return fail(failed("starting", code).error(), "port " + port.name);
+    if (code != 0) {
+      const auto what = port.start_hint.empty() ? std::string("starting")
+                                                : fmt::format("starting ({})", port.start_hint);
+      return fail(failed(what.c_str(), code).error(), "port " + port.name);
+    }
     port.started = true;
     // Neighbour discovery arrives as multicast; what cannot filter it takes everything.
     if (refused(::rte_eth_promiscuous_disable(port.id)))

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/config.hpp"
@@ -62,6 +63,7 @@ class Ports {
   struct Port {
     std::string name;
     std::string driver;
+    std::string_view start_hint;
     std::uint16_t id = 0;  // DPDK's
     QueuePlan queues;
     std::vector<std::uint16_t> serving;

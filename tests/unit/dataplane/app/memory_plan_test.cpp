@@ -45,6 +45,19 @@ TEST(MemoryPlan, HugePagesAreUsedWhenThereAreEnoughOnEveryNode) {
   EXPECT_FALSE(plan_memory(config, fake.machine()).huge_pages);
 }
 
+TEST(MemoryPlan, SharedMemoryNeedsAMountedHugetlbfs) {
+  const FakeMachine fake;
+  fake.huge_pages(0, "2048", 256);
+  auto config = small_config();
+  config.ports[0].device = "net_memif0,role=server";
+  auto plan = plan_memory(config, fake.machine());
+  EXPECT_FALSE(plan.huge_pages);
+  EXPECT_NE(plan.huge_remedy.find("mount -t hugetlbfs"), std::string::npos);
+  fake.write("/proc/self/mounts", "hugetlbfs /dev/hugepages hugetlbfs rw 0 0\n");
+  plan = plan_memory(config, fake.machine());
+  EXPECT_TRUE(plan.huge_pages) << plan.huge_shortage;
+}
+
 TEST(MemoryPlan, TheLargerPagesAreTakenWhenThereIsMoreOfThem) {
   const FakeMachine fake;
   fake.huge_pages(0, "2048", 10);
