@@ -93,9 +93,18 @@ void Events::on_punt(const link::SlotHeader& header, std::span<const std::uint8_
   back.bytes = static_cast<std::uint32_t>(outcome.reply.size());
   back.kind = link::SlotKind::kMessage;
   back.received_ns = 0;
-  const auto sent = link_.inject(back, outcome.reply);
+  // An agent sends as soon as it knows that it is registered: its route must be there before. When
+  // the connection is lost meanwhile the agent asks again.
+  link_.when_applied([this, back, reply = outcome.reply](const Status& applied) {
+    if (applied) answer(back, reply);
+  });
+}
+
+void Events::answer(const link::SlotHeader& to, const std::vector<std::uint8_t>& reply) {
+  std::string suppressed;
+  const auto sent = link_.inject(to, reply);
   if (!sent && may_log(injects_, suppressed)) {
-    spdlog::warn("event=reply_lost to={} error={}{}", to_string(header.remote),
+    spdlog::warn("event=reply_lost to={} error={}{}", to_string(to.remote),
                  quoted_value(sent.error().message()), suppressed);
   }
 }

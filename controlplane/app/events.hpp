@@ -33,6 +33,7 @@ class Events {
   void on_port_link(const link::PortLink& event);
   void on_source_denied(const link::SourceDenied& event);
   void on_unknown(const link::UnknownDestination& event);
+  void answer(const link::SlotHeader& to, const std::vector<std::uint8_t>& reply);
   std::string port_name(std::uint16_t port) const;
 
   Link& link_;
