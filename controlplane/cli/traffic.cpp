@@ -67,10 +67,9 @@ Result<agent::Options> options_of(const Context& c) {
     if (!options.local && address) options.local = Endpoint{*address, 0};
     if (!options.local) return wrong_usage("--local: '" + text + "' is no address");
   }
-  options.capabilities = c.args.all("offer");
-  // Of listen; where --capability is a flag it has no values.
-  const auto& offered = c.args.all("capability");
-  options.capabilities.insert(options.capabilities.end(), offered.begin(), offered.end());
+  // To the senders --capability is what the destination is.
+  const bool listens = c.args.command->noun == "listen";
+  options.capabilities = c.args.all(listens ? "capability" : "offer");
   options.max_message_bytes = 65535;
   return options;
 }
