@@ -93,14 +93,15 @@ void follow_route(Lane& lane, const Burst& burst, unsigned i, Action action,
         return answer_echo(lane, burst, i);
       }
       return refuse(DropReason::kTypeNotAllowed);
-    case ActionKind::kAdjacency:
     case ActionKind::kGroup:
+      // A capability belongs to no tenant; each of its members does.
+      return deliver_to_group(lane, burst, i, action);
+    case ActionKind::kAdjacency:
       break;
   }
   if (!tenant_may_address(burst, envelope.tenant.get(), action.tenant())) {
     return drop(lane, burst, i, DropReason::kTenantDenied, TraceStage::kPolice);
   }
-  if (action.kind() == ActionKind::kGroup) return deliver_to_group(lane, burst, i, action);
   const NextHop hop = next_hop(lane, burst, action.index());
   if (hop.hold) return hold(lane, burst, i);
   if (hop.adjacency == nullptr) return refuse(hop.reason);
