@@ -14,6 +14,7 @@ constexpr std::array kSoftwareDrivers = {
                    .package = "librte-net-tap23",
                    .needs_tun = true,
                    .equal_queues = true,
+                   .neighbour_mac = true,
                    .max_descriptors = 64},
     SoftwareDriver{.name = "net_af_xdp",
                    .library = "librte_net_af_xdp.so",

@@ -27,6 +27,8 @@ struct SoftwareDriver {
   bool shares_memory = false;
   // As many receive as transmit queues, or it does not start.
   bool equal_queues = false;
+  // The MAC address it reports is that of the kernel's end, our neighbour: we need another.
+  bool neighbour_mac = false;
   // It takes a buffer for each descriptor at once without using them: so many are enough.
   std::uint32_t max_descriptors = 0;
   std::string_view start_hint;  // what it usually is when it does not start

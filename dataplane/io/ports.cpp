@@ -11,7 +11,8 @@
 #include "dataplane/io/device.hpp"
 
 // Quirks of drivers, DPDK 22.11:
-// - net_tap: as many receive as transmit queues; takes a buffer per descriptor at once; once its
+// - net_tap: as many receive as transmit queues; takes a buffer per descriptor at once; reports
+//   the MAC address of its kernel interface, which is not ours but our neighbour's; once that
 //   kernel interface is moved to another namespace it reports the link as down for ever.
 // - net_af_packet, net_af_xdp: queue counts by their own arguments (qpairs, queue_count).
 // - net_vmxnet3: at least 512 descriptors; rte_eth_dev_adjust_nb_rx_tx_desc knows.
@@ -42,21 +43,20 @@ bool refused(int code) noexcept {
   return code != 0 && code != -ENOTSUP;
 }
 
-// Some software devices (net_ring) have no address of their own: theirs is made from the port's
-// name, locally administered, the same at every start.
-MacAddress mac_of(std::uint16_t id, std::string_view name) {
-  rte_ether_addr address{};
-  ::rte_eth_macaddr_get(id, &address);
-  if (rte_is_valid_assigned_ether_addr(&address) == 0) {
-    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-    for (const char c : name)
+// A locally administered address made from the names of router and port: the same at every start,
+// so that nobody's neighbour entries go stale.
+MacAddress made_mac(std::string_view router, std::string_view port) {
+  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  const auto add = [&](std::string_view text) {
+    for (const char c : text)
       hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3;
-    std::memcpy(address.addr_bytes, &hash, sizeof address.addr_bytes);
-    address.addr_bytes[0] = 0x02;
-    ::rte_eth_dev_default_mac_addr_set(id, &address);  // where it can; frames carry it anyway
-  }
+  };
+  add(router);
+  add("/");
+  add(port);
   MacAddress mac;
-  std::copy_n(address.addr_bytes, mac.size(), mac.begin());
+  std::memcpy(mac.data(), &hash, mac.size());
+  mac[0] = 0x02;
   return mac;
 }
 
@@ -134,7 +134,10 @@ Status Ports::configure(Port& port, const config::Port& wanted, const Mempools& 
   port.driver = info.driver_name == nullptr ? "" : info.driver_name;
   const auto device = parse_device(wanted.device);
   const auto* software = device->driver;
-  if (software != nullptr) port.start_hint = software->start_hint;
+  if (software != nullptr) {
+    port.start_hint = software->start_hint;
+    port.neighbour_mac = software->neighbour_mac;
+  }
   if (port.driver == "net_tap") {
     char name[IF_NAMESIZE] = {};
     if (::if_indextoname(info.if_index, name) != nullptr) port.tap_interface = name;
@@ -197,7 +200,11 @@ void Ports::publish(std::uint16_t index, const config::Port& wanted) {
   const auto& port = ports_[index];
   auto& info = status_.port[index];
   auto& facts = table_.port[index];
-  facts.mac = mac_of(port.id, port.name);
+  rte_ether_addr address{};
+  ::rte_eth_macaddr_get(port.id, &address);
+  std::copy_n(address.addr_bytes, facts.mac.size(), facts.mac.begin());
+  if (port.neighbour_mac || rte_is_valid_assigned_ether_addr(&address) == 0)
+    facts.mac = made_mac(config_.router.name, port.name);
   facts.dpdk_port = port.id;
   facts.vlan = static_cast<std::uint16_t>(wanted.vlan);
   facts.mtu = static_cast<std::uint16_t>(wanted.mtu);

@@ -70,6 +70,7 @@ class Ports {
     int node = -1;
     bool rx_interrupts = false;
     bool sends_segments = false;
+    bool neighbour_mac = false;
     bool started = false;
     // Kernel side of a net_tap: its link can only be asked for while it is in our namespace.
     std::string tap_interface;
