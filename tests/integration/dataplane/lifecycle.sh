@@ -20,7 +20,9 @@ ports:
   - {name: p1, device: "net_tap1,iface=wire1", mtu: 1400, vlan: 7}
 YAML
 
-start_router() { start router "$dataplane" --config "$work/router.yaml"; }
+start_router() {
+  start router env NOTIFY_SOCKET="$work/notify" WATCHDOG_USEC=600000 "$dataplane" --config "$work/router.yaml"
+}
 started_times() { [ "$(grep -c 'event=started' "$work/router.log")" -eq "$1" ]; }
 # CPU time of all threads, in ticks of 10 ms.
 ticks() { awk '{print $14 + $15}' "/proc/${pid_of[router]}/stat"; }
@@ -30,8 +32,16 @@ mac_of() { cat "/sys/class/net/$1/address"; }
 check "--check says what it looked at" grep -q '^PASS  port p1: net_tap1,iface=wire1$' "$work/check.out"
 check "--check starts nothing" not test -e /sys/class/net/wire0
 
+start systemd python3 "$(dirname "$0")/notify_listener.py" "$work/notify"
+wait_for 5 test -S "$work/notify"
 start_router
 wait_for 20 started_times 1
+check "systemd hears that it is ready" poll 5 logged systemd '^READY=1$'
+check "and that it is alive" poll 5 logged systemd '^WATCHDOG=1$'
+ip link set dev wire1 down
+check "a link that goes down is noticed" poll 5 logged router 'port=p1 link=down'
+ip link set dev wire1 up
+check "and one that comes back" poll 5 bash -c "grep -q link=up <(sed '1,/port=p1 link=down/d' '$work/router.log')"
 host h0
 host h1
 give_link wire0 h0 10.0.0.2/24 fd00::2/64
@@ -78,6 +88,8 @@ is "under the same MAC address" \
 stop router
 is "an orderly stop ends with 0" "$exit_status" 0
 check "and says so" logged router 'event=stopped'
+check "to systemd too" logged systemd '^STOPPING=1$'
+stop systemd
 check "host interfaces are gone" bash -c "! ls /sys/class/net | grep -q '^sl-'"
 check "the socket is gone" not test -e "$run_dir/dataplane.sock"
 check "nothing of DPDK is left" not test -e "/run/dpdk/sluice-run-sluice"

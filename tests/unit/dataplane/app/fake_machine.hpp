@@ -1,4 +1,5 @@
-// A machine in a temporary folder: tests write its files and look at it through Machine.
+// A machine in a temporary folder: tests write its files and look at it through Machine. One per
+// test, one thread; the folder goes with the object.
 #pragma once
 
 #include <gtest/gtest.h>
