@@ -102,7 +102,7 @@ inline constexpr TableRow kTableRows[] = {
      &link::TableInfo::commands_applied},
     {"sluice_table_commands_refused_total", "Commands that the dataplane refused", Kind::kCounter,
      &link::TableInfo::commands_refused},
-    {"sluice_buffers_total", "Packet buffers of the dataplane", Kind::kGauge,
+    {"sluice_buffers_capacity", "Packet buffers of the dataplane", Kind::kGauge,
      &link::TableInfo::mbufs},
     {"sluice_buffers_free", "Packet buffers not in use", Kind::kGauge,
      &link::TableInfo::mbufs_free},

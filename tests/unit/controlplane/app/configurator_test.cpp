@@ -1,0 +1,150 @@
+#include "controlplane/app/configurator.hpp"
+
+#include <gtest/gtest.h>
+
+#include "controlplane/host/kernel.hpp"
+#include "sluice/base/names.hpp"
+
+namespace sluice::controlplane {
+namespace {
+
+class SilentKernel final : public Kernel {
+ public:
+  void find_route(const IpAddress&) override {}
+  void ask_neighbor(std::uint32_t, const IpAddress&) override {}
+  void set_up(std::uint32_t) override {}
+  void add_address(std::uint32_t, const InterfaceAddress&) override {}
+  void remove_address(std::uint32_t, const InterfaceAddress&) override {}
+};
+
+constexpr const char* kHead = R"(
+router: {name: test, state-dir: /tmp/x, run-dir: /tmp/x}
+dataplane: {workers: [1], routes: 1024}
+ports:
+  - {name: one, device: net_null0, addresses: [10.0.0.1/24], vlan: 5}
+  - {name: two, device: net_null1, role: trunk}
+)";
+
+class ConfiguratorTest : public ::testing::Test {
+ protected:
+  ConfiguratorTest() {
+    registry_.set_listener(&forwarding_);
+    forwarding_.set_port_vlans({5, 0});
+  }
+  config::Config parse(const std::string& rest) {
+    auto config = config::parse(kHead + rest, "test.yaml");
+    EXPECT_TRUE(config) << config.error().message();
+    return config.value_or(config::Config{});
+  }
+  Status apply(const config::Config& next) {
+    if (auto ok = configurator_.check(next); !ok) return ok;
+    return configurator_.apply(next, {});
+  }
+  const Agent* find(const char* name) {
+    const auto slot = registry_.find(id_of_name(name));
+    return slot == kNoIndex ? nullptr : &registry_.at(slot);
+  }
+
+  SilentKernel kernel_;
+  Programmer programmer_;
+  Tenants tenants_;
+  Registry registry_{SipKey{1, 2}};
+  Host host_{kernel_, std::vector<HostPort>(2)};
+  Forwarding forwarding_{registry_, programmer_, host_};
+  InBand inband_{registry_, tenants_, SipKey{1, 2}, InBandOptions{}};
+  Configurator configurator_{registry_, forwarding_, programmer_, host_, inband_, tenants_};
+};
+
+constexpr const char* kFirst = R"(
+tenants:
+  - {id: 1, name: one, allow: [2]}
+  - {id: 2, name: two}
+agents:
+  - {name: a/b/c/1, tenant: 1, endpoint: "10.0.0.2:1", capabilities: [echo]}
+  - {name: a/b/c/2, tenant: 1, endpoint: "10.0.0.3:1"}
+peers:
+  - {name: north, address: 10.9.0.2, agents: [{name: far/b/c/1, tenant: 2}]}
+leases: {default-s: 20}
+)";
+
+TEST_F(ConfiguratorTest, PutsEverythingIntoEffect) {
+  ASSERT_TRUE(apply(parse(kFirst)));
+  EXPECT_EQ(registry_.size(), 3u);
+  EXPECT_EQ(registry_.limit(), 1023u);
+  EXPECT_EQ(registry_.policy().default_s, 20u);
+  EXPECT_EQ(tenants_.at(1).allow, std::vector<std::uint16_t>{2});
+  ASSERT_NE(find("far/b/c/1"), nullptr);
+  EXPECT_EQ(find("far/b/c/1")->origin, Origin::kPeer);
+  EXPECT_EQ(find("far/b/c/1")->peer, forwarding_.find_peer("north"));
+  EXPECT_EQ(to_string(forwarding_.peer(forwarding_.find_peer("north")).address), "10.9.0.2:7600");
+}
+
+TEST_F(ConfiguratorTest, ReloadChangesOnlyWhatIsDifferent) {
+  ASSERT_TRUE(apply(parse(kFirst)));
+  const auto kept = registry_.find(id_of_name("a/b/c/1"));
+  ASSERT_TRUE(apply(parse(R"(
+tenants:
+  - {id: 1, name: one}
+agents:
+  - {name: a/b/c/1, tenant: 1, endpoint: "10.0.0.2:9"}
+  - {name: a/b/c/3, tenant: 1, endpoint: "10.0.0.4:1"}
+)")));
+  EXPECT_EQ(registry_.find(id_of_name("a/b/c/1")), kept);
+  EXPECT_EQ(find("a/b/c/1")->endpoint.port, 9);
+  EXPECT_TRUE(registry_.capability_names(*find("a/b/c/1")).empty());
+  EXPECT_EQ(find("a/b/c/2"), nullptr);
+  EXPECT_NE(find("a/b/c/3"), nullptr);
+  EXPECT_EQ(find("far/b/c/1"), nullptr);
+  EXPECT_EQ(forwarding_.find_peer("north"), kNoIndex);
+  EXPECT_FALSE(tenants_.contains(2));
+}
+
+TEST_F(ConfiguratorTest, PeerAtAnotherAddressKeepsItsAgents) {
+  ASSERT_TRUE(apply(parse(kFirst)));
+  std::string moved = kFirst;
+  moved.replace(moved.find("10.9.0.2"), 8, "10.9.0.3");
+  ASSERT_TRUE(apply(parse(moved)));
+  const auto peer = forwarding_.find_peer("north");
+  ASSERT_NE(peer, kNoIndex);
+  EXPECT_EQ(to_string(forwarding_.peer(peer).address), "10.9.0.3:7600");
+  ASSERT_NE(find("far/b/c/1"), nullptr);
+  EXPECT_EQ(find("far/b/c/1")->peer, peer);
+  EXPECT_EQ(forwarding_.peer(peer).agents, 1u);
+}
+
+TEST_F(ConfiguratorTest, KeepsWhatCameByOtherWays) {
+  ASSERT_TRUE(apply(parse(kFirst)));
+  ASSERT_TRUE(registry_.add({.id = id_of_name("a/b/c/8"),
+                             .name = "a/b/c/8",
+                             .tenant = 1,
+                             .endpoint = *parse_endpoint("10.0.0.8:1")},
+                            {}));
+  ASSERT_TRUE(registry_.register_agent({.id = id_of_name("a/b/c/9"),
+                                        .name = "a/b/c/9",
+                                        .tenant = 2,
+                                        .endpoint = *parse_endpoint("10.0.0.9:1"),
+                                        .timestamp_ns = 1},
+                                       {}));
+  ASSERT_TRUE(forwarding_.add_peer("south", *parse_endpoint("10.9.0.7:7600"), false));
+  ASSERT_TRUE(apply(parse("tenants: [{id: 1, name: one}]\n")));
+  EXPECT_NE(find("a/b/c/8"), nullptr);
+  EXPECT_NE(forwarding_.find_peer("south"), kNoIndex);
+  EXPECT_EQ(find("a/b/c/9"), nullptr) << "its tenant is gone";
+}
+
+TEST_F(ConfiguratorTest, RefusesWhatCannotWorkBeforeChangingAnything) {
+  ASSERT_TRUE(apply(parse(kFirst)));
+  ASSERT_TRUE(forwarding_.add_peer("south", *parse_endpoint("10.9.0.7:7600"), false));
+  const auto refused = apply(parse("peers: [{name: other, address: 10.9.0.7}]\n"));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("sluice peer delete south"), std::string::npos);
+  EXPECT_EQ(registry_.size(), 3u);
+
+  auto many = parse(kFirst);
+  many.agents.resize(1024, many.agents[0]);
+  EXPECT_EQ(apply(many).error().code(), ErrorCode::kExhausted);
+  EXPECT_EQ(registry_.size(), 3u);
+}
+
+}  // namespace
+}  // namespace sluice::controlplane
