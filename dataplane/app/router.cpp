@@ -15,6 +15,7 @@
 #include <filesystem>
 
 #include "dataplane/app/eal_args.hpp"
+#include "dataplane/app/leftovers.hpp"
 #include "dataplane/app/preflight.hpp"
 #include "dataplane/app/sizes.hpp"
 #include "dataplane/io/placement.hpp"
@@ -72,6 +73,9 @@ Status Router::start() {
   spdlog::info("event=started pid={} ports={} workers={} huge_pages={} idle={} run_dir={}",
                ::getpid(), ports_->count(), workers_.size(), memory_.huge_pages ? "yes" : "no",
                config::to_string(config_.dataplane.idle), config_.router.run_dir);
+  spdlog::warn(
+      "event=no_control_plane socket={} effect=\"no message is forwarded until one comes\"",
+      config::link_socket(config_));
   return {};
 }
 
@@ -110,7 +114,9 @@ void Router::stop() {
   ports_.reset();
   mempools_.reset();
   status_.reset();
+  const bool used_pages = eal_ != nullptr && memory_.huge_pages;
   eal_.reset();
+  if (used_pages) remove_leftover_pages(config_, machine_);
 }
 
 Status Router::block_signals() {
@@ -226,6 +232,12 @@ Status Router::start_link() {
   options.bridge.ports = &ports_->table();
   options.bridge.mempool = mempools_->of(memory_.nodes.front());
   options.bridge.mbufs = static_cast<std::uint32_t>(mempools_->total());
+  options.message_port = config_.router.message_port;
+  for (const auto& port : config_.ports) {
+    auto& local = options.local.emplace_back();
+    for (const auto& prefix : port.addresses)
+      local.push_back(prefix.address);
+  }
   auto apply = Apply::create(std::move(options), *tables_, *status_);
   if (!apply) return std::unexpected(apply.error());
   apply_ = std::move(*apply);

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "dataplane/apply/applier_state.hpp"
@@ -64,6 +65,17 @@ Applier::Applier(Tables& tables, const PortTable& ports, link::StatusSegment& st
   state_->publish_small();
 }
 Applier::~Applier() = default;
+
+void Applier::assume(std::uint16_t message_port, std::span<const std::vector<IpAddress>> local) {
+  SmallState& small = state_->wanted;
+  small.settings.message_port = message_port;
+  for (std::size_t port = 0; port < std::min<std::size_t>(local.size(), kMaxPorts); ++port) {
+    const auto& addresses = local[port];
+    const auto n = std::min<std::size_t>(addresses.size(), kMaxLocalAddressesPerPort);
+    small.local[port] = {addresses.begin(), addresses.begin() + static_cast<std::ptrdiff_t>(n)};
+  }
+  state_->publish_small();
+}
 
 void Applier::attach(link::Region& region) {
   state_->region = &region;

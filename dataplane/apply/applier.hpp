@@ -5,11 +5,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "dataplane/apply/event_sender.hpp"
 #include "dataplane/pipeline/ports.hpp"
 #include "sluice/link/region.hpp"
 #include "sluice/link/status.hpp"
+#include "sluice/wire/inet.hpp"
 
 namespace sluice::dataplane {
 
@@ -32,6 +35,10 @@ class Applier {
   ~Applier();
   Applier(const Applier&) = delete;
   Applier& operator=(const Applier&) = delete;
+
+  // What the configuration says, until a control plane has: so that messages are recognised, and
+  // dropped with a reason, instead of being the kernel's. `local`: addresses by port.
+  void assume(std::uint16_t message_port, std::span<const std::vector<IpAddress>> local);
 
   // A control plane is there; the ring of its region is drained from now on.
   void attach(link::Region& region);

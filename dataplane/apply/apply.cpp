@@ -95,6 +95,7 @@ Result<std::unique_ptr<Apply>> Apply::create(ApplyOptions options, Tables& table
   options.bridge.tables = &tables;
   options.bridge.status = &status.segment();
   auto impl = std::make_unique<Impl>(std::move(*server), options.bridge, tables);
+  impl->applier.assume(options.message_port, options.local);
   return std::unique_ptr<Apply>(new Apply(std::move(impl)));
 }
 

@@ -23,6 +23,9 @@ namespace sluice::dataplane {
 struct ApplyOptions {
   std::string run_dir;
   BridgeOptions bridge;  // tables, ports and status are filled in by create()
+  // Of the configuration, until a control plane has told (Applier::assume).
+  std::uint16_t message_port = kDefaultMessagePort;
+  std::vector<std::vector<IpAddress>> local;  // by port
 };
 
 class Apply {
