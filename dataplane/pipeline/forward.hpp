@@ -59,6 +59,10 @@ inline bool forward_plain(Lane& lane, const Burst& burst, const PlainWay& way, u
     if (!source_matches_plain(tables, source, burst.ingress, start, tenant)) [[unlikely]]
       return false;
   }
+  if (burst.trunk &&
+      !burst.state->peers->contains(IpAddress::v4(load<Big32>(start + plain::kSource)))) {
+    return false;
+  }
   if (burst.metered && !within_rate(lane, burst, tenant)) [[unlikely]] {
     drop(lane, burst, i, DropReason::kRateLimited, link::TraceStage::kPolice);
     return true;

@@ -71,4 +71,7 @@ struct Lane {
   bool manager_has_work = false;
 };
 
+// Loads the tables' pointers and everything else that a burst of `port` goes by.
+Burst begin_burst(Lane& lane, std::uint16_t port, std::uint64_t now_tsc, bool released) noexcept;
+
 }  // namespace sluice::dataplane

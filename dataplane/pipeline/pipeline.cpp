@@ -8,32 +8,6 @@
 namespace sluice::dataplane {
 namespace {
 
-Burst begin_burst(Lane& lane, std::uint16_t port, std::uint64_t now_tsc, bool released) noexcept {
-  const Tables& tables = *lane.config.tables;
-  Burst burst;
-  // Each pairs with the release store of the applier that published the object.
-  burst.state = tables.forwarding.load(std::memory_order_acquire);
-  burst.routes = tables.routes.load(std::memory_order_acquire);
-  burst.trace = tables.trace.load(std::memory_order_acquire);
-  if (burst.state != lane.adopted_state) [[unlikely]]
-    lane.adopt(*burst.state, now_tsc);
-  burst.port = &burst.state->port[port];
-  burst.ingress = port;
-  burst.trunk = burst.port->role == link::PortRole::kTrunk;
-  burst.guard = !burst.trunk && burst.port->source_guard;
-  burst.released = released;
-  burst.metered = !burst.trunk && !released && burst.state->tenants->size() != 0;
-  burst.now_tsc = now_tsc;
-  burst.now_ns = lane.clock.ns(now_tsc);
-  burst.clear_ports = lane.egress.clear_ports();
-  burst.usable_ports = lane.egress.usable_ports();
-  burst.reception = {.local = {burst.port->local.data(), burst.port->local_count},
-                     .message_port = burst.state->message_port,
-                     .vlan = lane.config.ports->port[port].vlan,
-                     .now_ns = burst.now_ns};
-  return burst;
-}
-
 void process(Lane& lane, std::uint16_t port, rte_mbuf** frames, unsigned n, std::uint64_t now_tsc,
              bool released) noexcept {
   const Burst burst = begin_burst(lane, port, now_tsc, released);
