@@ -6,14 +6,13 @@
 
 #include "config/config.hpp"
 #include "dataplane/app/arguments.hpp"
+#include "dataplane/app/leftovers.hpp"
 #include "dataplane/app/log.hpp"
 #include "dataplane/app/preflight.hpp"
 #include "dataplane/app/router.hpp"
 
+namespace sluice::dataplane {
 namespace {
-
-using namespace sluice;
-using namespace sluice::dataplane;
 
 constexpr int kOk = 0;
 constexpr int kFailed = 1;
@@ -48,6 +47,7 @@ bool refused(const config::Config& config, const Machine& machine) {
 
 int run(const config::Config& config, const Machine& machine) {
   if (auto ok = open_log(config.log); !ok) return complain(ok.error().message());
+  remove_leftover_pages(config, machine);
   if (refused(config, machine)) return kFailed;
   Router router(config, machine);
   if (auto ok = router.start(); !ok) {
@@ -59,9 +59,7 @@ int run(const config::Config& config, const Machine& machine) {
   return kOk;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_program(int argc, char** argv) {
   const auto arguments = parse_arguments(argc, argv);
   switch (arguments.action) {
     case Arguments::Action::kHelp:
@@ -83,4 +81,11 @@ int main(int argc, char** argv) {
   const Machine machine;
   return arguments.action == Arguments::Action::kCheck ? check(*config, machine)
                                                        : run(*config, machine);
+}
+
+}  // namespace
+}  // namespace sluice::dataplane
+
+int main(int argc, char** argv) {
+  return sluice::dataplane::run_program(argc, argv);
 }

@@ -1,4 +1,5 @@
-// The command line of sluice-dataplane. Main thread, before anything else.
+// The command line of sluice-dataplane: what to do, and with which configuration. Main thread,
+// before anything else; touches nothing but getopt's state.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Tells systemd how we are (sd_notify); does nothing when it did not start us. Manager thread.
+// Tells systemd how we are (sd_notify): ready, alive, stopping. Does nothing when it did not start
+// us, and never blocks. Manager thread.
 #pragma once
 
 #include <cstdint>

@@ -197,15 +197,14 @@ void check_run_dir(const PreflightContext& context) {
   }
 }
 
-// The lock is taken for good by the link server; here it is only tried.
+std::string lock_file(const config::Config& config) {
+  return config.router.run_dir + "/dataplane.lock";
+}
+
 void check_other(const PreflightContext& context) {
   const auto& run_dir = context.config.router.run_dir;
-  const auto lock = run_dir + "/dataplane.lock";
-  const int fd = ::open(context.machine.path(lock).c_str(), O_RDONLY | O_CLOEXEC);
-  const bool taken = fd >= 0 && ::flock(fd, LOCK_SH | LOCK_NB) != 0;
-  if (fd >= 0) ::close(fd);
-  if (taken) {
-    auto pid = context.machine.read(lock);
+  if (other_dataplane_runs(context.config, context.machine)) {
+    auto pid = context.machine.read(lock_file(context.config));
     pid.erase(std::ranges::find(pid, '\n'), pid.end());
     context.fail("single", fmt::format("another dataplane runs in {} (pid {})", run_dir, pid),
                  "stop it first (systemctl stop sluice-dataplane), or choose another "
@@ -233,6 +232,13 @@ constexpr std::array kChecks = {
 
 bool PreflightReport::ok() const noexcept {
   return std::ranges::none_of(findings, [](const auto& f) { return f.level == Level::kFail; });
+}
+
+bool other_dataplane_runs(const config::Config& config, const Machine& machine) {
+  const int fd = ::open(machine.path(lock_file(config)).c_str(), O_RDONLY | O_CLOEXEC);
+  const bool taken = fd >= 0 && ::flock(fd, LOCK_SH | LOCK_NB) != 0;
+  if (fd >= 0) ::close(fd);
+  return taken;
 }
 
 CoreSet manager_cores(const config::Config& config, const Machine& machine) {

@@ -37,6 +37,10 @@ std::string to_string(const Finding& finding);
 // when the workers have them all, all allowed ones.
 CoreSet manager_cores(const config::Config& config, const Machine& machine);
 
+// Whether a dataplane lives in the run directory. Its lock is taken for good by the link server and
+// only tried here.
+bool other_dataplane_runs(const config::Config& config, const Machine& machine);
+
 // Where Debian's DPDK looks for its drivers.
 inline constexpr std::string_view kPluginFolder = "/usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0";
 

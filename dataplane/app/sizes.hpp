@@ -1,4 +1,5 @@
-// Fixed sizes of the rings between threads and of buffer caches; the memory plan counts with them.
+// Fixed sizes of the rings between threads and of buffer caches. Constants; the memory plan counts
+// with them before anything is allocated.
 #pragma once
 
 #include <cstdint>
