@@ -64,11 +64,11 @@ std::uint16_t agent_port(std::uint64_t agent) {
   return static_cast<std::uint16_t>(10'000 + agent / kHosts % 50'000);
 }
 
-bool start_eal(int cpu, unsigned ports, std::size_t table_bytes) {
+bool start_eal(int cpu, unsigned ports, std::size_t table_bytes, bool may_take_huge_pages) {
   const std::size_t megabytes = table_bytes / kMegabyte + 256;
   const std::size_t free_megabytes =
       meminfo_kib("HugePages_Free:") * (meminfo_kib("Hugepagesize:") / 1024);
-  const bool huge = free_megabytes >= megabytes;
+  const bool huge = may_take_huge_pages && free_megabytes >= megabytes;
   static std::vector<std::string> words = {"bench",
                                            "--lcores",
                                            "0@" + std::to_string(cpu),

@@ -25,8 +25,9 @@ Id id_of(std::uint64_t number);
 std::uint32_t host_address(std::uint64_t agent);  // IPv4, host order
 std::uint16_t agent_port(std::uint64_t agent);
 
-// Starts DPDK on `cpu` with `ports` null ports; true when it has huge pages.
-bool start_eal(int cpu, unsigned ports, std::size_t table_bytes);
+// Starts DPDK on `cpu` with `ports` null ports; true when it has huge pages, which it takes when it
+// may and enough of them are free.
+bool start_eal(int cpu, unsigned ports, std::size_t table_bytes, bool may_take_huge_pages);
 
 class BenchWorld {
  public:

@@ -334,7 +334,7 @@ class Hostile {
 
 void run(std::uint64_t messages, std::uint64_t seed) {
   const int cpu = perf::pin_to_last_cpu();
-  perf::start_eal(cpu, kPorts, 64 << 20);
+  perf::start_eal(cpu, kPorts, 64 << 20, false);
   perf::progress("seed {}", seed);
   BenchWorld world(kPorts, kAgents, true);
   Hostile hostile(world, seed);

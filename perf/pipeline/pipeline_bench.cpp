@@ -288,7 +288,7 @@ void measure(const Options& options) {
   const int cpu = perf::pin_to_last_cpu();
   if (cpu < 0) throw std::runtime_error("cannot pin to a CPU");
   const std::uint64_t most = *std::ranges::max_element(options.routes);
-  const bool huge = perf::start_eal(cpu, 1, RouteTable::memory_needed(most + 64) * 3 / 2);
+  const bool huge = perf::start_eal(cpu, 1, RouteTable::memory_needed(most + 64) * 3 / 2, true);
   for (const std::uint64_t routes : options.routes) {
     BenchWorld world(1, routes, false);
     for (const bool guard : {false, true}) {
