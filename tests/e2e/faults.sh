@@ -5,7 +5,7 @@
 # belongs to the kernel and says what it does with messages.
 #
 #   KILLS=20 RATE=2000   how often the control plane is killed, and messages per second meanwhile
-# shellcheck source=tests/e2e/router.sh
+# shellcheck source=tests/e2e/router.sh disable=SC2317  # functions are called by name
 . "$(dirname "$0")/router.sh"
 kills=${KILLS:-20}
 rate=${RATE:-2000}
@@ -19,7 +19,7 @@ plug 2
 configure_link - sl-p1 10.77.1.1/24
 check "without a control plane host traffic flows" in_host h1 ping -q -c 2 -i 0.1 -W 2 10.77.1.1
 check "and the dataplane says that it is alone" logged r-dp 'event=no_control_plane'
-in_host h1 /usr/bin/python3 "$wire_tool" bad wire1 good --count 5 --wait 0 --router-mac "$(cat /sys/class/net/sl-p1/address)" \
+in_host h1 /usr/bin/python3 "$wire_tool" bad wire1 --case good --count 5 --wait 0 --router-mac "$(cat /sys/class/net/sl-p1/address)" \
   --from 10.77.1.2:9000 --to 10.77.1.1:7600 --source 00000000-0000-8000-8000-000000000001 \
   --destination 00000000-0000-8000-8000-000000000002 >"$work/out"
 start_controlplane r
@@ -87,7 +87,6 @@ plug 1
 plug 2
 wait_ready r
 ready=$((($(date +%s%N) - before) / 1000000))
-# shellcheck disable=SC2317  # called by name
 forwards() { [ "$(counted forwarded)" -gt 100 ]; }
 check "messages flow again without help" wait_for 10 forwards
 note "dataplane killed: noticed after $noticed ms, programmed again after $ready ms, messages flow after $((($(date +%s%N) - before) / 1000000)) ms"

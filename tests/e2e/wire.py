@@ -2,8 +2,8 @@
 """Plays a host that builds and reads its frames itself: tagged ones, and every kind that no good program sends.
 
   wire.py talk INTERFACE ...    answers nothing; sends --count messages, then prints what messages came within a while
-  wire.py bad INTERFACE CASE... sends one message per CASE with exactly one thing wrong with it (see CASES); prints the
-                                notices that came back within --wait seconds as "notices REASON=COUNT ..."
+  wire.py bad INTERFACE ...     sends --count messages of each --case with exactly one thing wrong with them (CASES);
+                                prints the notices that came back within --wait seconds: "notices REASON=COUNT ..."
 """
 import argparse
 import ipaddress
@@ -205,7 +205,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("mode", choices=["talk", "bad"])
     parser.add_argument("interface")
-    parser.add_argument("case", nargs="*", choices=[[], *CASES])
+    parser.add_argument("--case", action="append", choices=CASES, default=[])
     parser.add_argument("--router-mac", type=parse_mac, required=True)
     parser.add_argument("--from", dest="sender", type=parse_endpoint, required=True)
     parser.add_argument("--to", dest="router", type=parse_endpoint, required=True)
