@@ -27,6 +27,7 @@ struct ControlBridge::State final : HoldSink {
   std::uint64_t punts_lost = 0;
   std::uint64_t injects_lost = 0;
   TokenBucket inject_log{1, 1};
+  TokenBucket denied_events{100, 100};
   bool punted = false;
   bool corrupt = false;
   std::uint32_t trace_token = 0;
@@ -44,6 +45,7 @@ struct ControlBridge::State final : HoldSink {
   bool take_punts(const WorkerContext& worker);
   bool take_traces(const WorkerContext& worker);
   bool take_injects();
+  void take_denied(const WorkerContext& worker);
   void hold_or_release(rte_mbuf* frame, std::uint16_t worker);
   void punt(rte_mbuf* frame);
   void lose_punt();

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "dataplane/apply/bridge_state.hpp"
+#include "dataplane/pipeline/pipeline.hpp"
 
 namespace sluice::dataplane {
 
@@ -82,6 +83,7 @@ ControlBridge::Progress ControlBridge::run(std::uint64_t now_ns) {
     more |= s.take_held(*worker);
     more |= s.take_punts(*worker);
     more |= s.take_traces(*worker);
+    s.take_denied(*worker);
   }
   more |= s.take_injects();
   more |= s.hold.advance(now_ns, kHeldPerTurn);
@@ -172,6 +174,20 @@ void ControlBridge::State::forward_trace(const link::TraceRecord& record) {
   events.send(event);
 }
 
+// Who sent with an id that is not registered there; told as far as the rate allows.
+void ControlBridge::State::take_denied(const WorkerContext& worker) {
+  if (worker.rings.denied == nullptr) return;
+  DeniedSource denied;
+  for (unsigned i = 0; i < kBurst; ++i) {
+    if (rte_ring_sc_dequeue_elem(worker.rings.denied, &denied, sizeof denied) != 0) return;
+    if (region == nullptr || !denied_events.take(now_ns)) continue;
+    link::Event event{};
+    event.kind = link::EventKind::kSourceDenied;
+    event.body.source_denied = denied.what;
+    events.send(event);
+  }
+}
+
 bool ControlBridge::State::take_injects() {
   if (!injects) return false;
   bool ok = true;
@@ -226,7 +242,8 @@ bool ControlBridge::prepare_wait() {
   if (s.injects && !s.injects->prepare_wait()) return false;
   return std::ranges::none_of(s.options.workers, [](const WorkerContext* worker) {
     const WorkerRings& rings = worker->rings;
-    return waiting(rings.to_hold) || waiting(rings.to_control) || waiting(rings.trace);
+    return waiting(rings.to_hold) || waiting(rings.to_control) || waiting(rings.trace) ||
+           waiting(rings.denied);
   });
 }
 
