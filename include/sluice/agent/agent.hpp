@@ -94,8 +94,8 @@ class Agent {
   // The router's last answer to a heartbeat when it was a refusal; nullopt while all is well.
   const std::optional<Error>& lease_error() const noexcept { return lease_error_; }
 
-  // Registers and waits for the answer, asking again every 200 ms. Messages that arrive meanwhile
-  // are lost to the caller, so register before others know of this agent.
+  // Registers and waits for the answer, asking again every 200 ms. Messages that arrive before the
+  // answer are lost to the caller.
   Result<Granted> register_with_router(std::chrono::nanoseconds timeout) {
     auto reply =
         request(MessageType::kRegister, registration(), MessageType::kRegisterReply, timeout);
@@ -192,7 +192,7 @@ class Agent {
   // lease.
   Result<std::span<const Message>> receive(std::chrono::nanoseconds timeout) {
     if (auto ok = renew_lease(); !ok) return std::unexpected(ok.error());
-    auto datagrams = socket_.receive(timeout);
+    auto datagrams = behind_answer_.empty() ? socket_.receive(timeout) : Datagrams(behind_answer_);
     messages_.clear();
     if (!datagrams) {
       if (!datagrams.error().retryable()) return std::unexpected(datagrams.error());
@@ -203,6 +203,7 @@ class Agent {
       const auto message = parse(datagram);
       if (message && !handle_internally(*message)) messages_.push_back(*message);
     }
+    behind_answer_.clear();
     return std::span<const Message>(messages_);
   }
 
@@ -210,6 +211,7 @@ class Agent {
   std::uint64_t malformed() const noexcept { return malformed_ + socket_.truncated(); }
 
  private:
+  using Datagrams = Result<std::span<const std::span<const std::byte>>>;
   static constexpr std::size_t kMaxPayloadBytes = 65535 - 40 - 8 - kEnvelopeBytes;
   static constexpr std::uint64_t kRetryNs = 200 * kNsPerMs;
 
@@ -291,15 +293,20 @@ class Agent {
   bool wait_for(std::chrono::nanoseconds timeout, const Done& done) {
     const std::uint64_t deadline = monotonic_ns() + static_cast<std::uint64_t>(timeout.count());
     for (std::uint64_t now = monotonic_ns(); now < deadline; now = monotonic_ns()) {
+      behind_answer_.clear();  // its bytes are in the buffers that are filled now
       auto datagrams = socket_.receive(std::chrono::nanoseconds(deadline - now));
       if (!datagrams) {  // the router is away; give it time instead of spinning on the error
         wait_error_ = datagrams.error();
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
         continue;
       }
-      for (const auto& datagram : *datagrams) {
-        const auto message = parse(datagram);
-        if (message && done(*message)) return true;
+      for (std::size_t i = 0; i < datagrams->size(); ++i) {
+        const auto message = parse((*datagrams)[i]);
+        if (message && done(*message)) {
+          const auto rest = datagrams->subspan(i + 1);
+          behind_answer_.assign(rest.begin(), rest.end());
+          return true;
+        }
         if (message) handle_internally(*message);
       }
     }
@@ -399,6 +406,8 @@ class Agent {
   Id id_;
   UdpSocket socket_;
   std::vector<Message> messages_;
+  // Came in one batch with an answer that was waited for, after it: the next receive() has them.
+  std::vector<std::span<const std::byte>> behind_answer_;
   std::optional<Granted> granted_;
   std::optional<Error> lease_error_;
   std::optional<Error> wait_error_;  // of the last wait_for

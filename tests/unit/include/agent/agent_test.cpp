@@ -112,6 +112,24 @@ TEST(Agent, RegistersWithAProofThatTheRouterCanCheck) {
   EXPECT_EQ(granted->router_name, "r1");
 }
 
+TEST(Agent, MessagesBehindTheAnswerAreReceived) {
+  FakeRouter router([](const Envelope& e, std::string_view) {
+    Envelope data = e;
+    data.type = static_cast<std::uint8_t>(MessageType::kData);
+    return std::vector{register_reply(e, OK), message(data, "one"), message(data, "two")};
+  });
+  auto agent = Agent::create(options(router));
+  ASSERT_TRUE(agent->register_with_router(5s));
+  std::string received;
+  for (int i = 0; i < 100 && received.size() < 6; ++i) {
+    const auto messages = agent->receive(20ms);
+    ASSERT_TRUE(messages);
+    for (const auto& m : *messages)
+      received.append(reinterpret_cast<const char*>(m.payload.data()), m.payload.size());
+  }
+  EXPECT_EQ(received, "onetwo");
+}
+
 TEST(Agent, RefusalIsTheRoutersOwnWords) {
   FakeRouter router([](const Envelope& e, std::string_view) {
     return std::vector{register_reply(e, BAD_TOKEN, "token does not fit tenant 7")};
