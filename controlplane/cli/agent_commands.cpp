@@ -23,14 +23,14 @@ std::string capabilities_text(const api::Agent& a) {
 }
 
 Table agent_table() {
-  return Table({"AGENT", "ID", ">TENANT", "ORIGIN", "ENDPOINT", "STATE", "PORT", ">LEASE LEFT",
-                "CAPABILITIES"});
+  return Table(
+      {"AGENT", ">TENANT", "ORIGIN", "ENDPOINT", "STATE", "PORT", ">LEASE LEFT", "CAPABILITIES"});
 }
 
 void add_row(Table& table, const api::Agent& a, const Paint& paint) {
-  table.row({name_or_id(a.name(), a.id()), short_id(a.id()), std::to_string(a.tenant()),
-             origin_text(a), a.endpoint(), reach_text(a.reachability(), paint), printable(a.port()),
-             lease_text(a), capabilities_text(a)});
+  table.row({name_or_id(a.name(), a.id()), std::to_string(a.tenant()), origin_text(a), a.endpoint(),
+             reach_text(a.reachability(), paint), printable(a.port()), lease_text(a),
+             capabilities_text(a)});
 }
 
 std::string render_agent(const api::Agent& a, const Paint& paint) {

@@ -1,4 +1,5 @@
-// What a command's handler works with, and the two ways of showing an answer.
+// What a command's handler works with, and the two ways of showing an answer: as text and as JSON.
+// Lives as long as one command; one thread.
 #pragma once
 
 #include <string>

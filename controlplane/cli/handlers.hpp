@@ -1,4 +1,5 @@
-// The handlers that the command table names, by file.
+// The handlers that the command table names, by file. Each prints its result through the context
+// and returns the exit status, or an Error that run() prints. One thread.
 #pragma once
 
 #include "controlplane/cli/command.hpp"

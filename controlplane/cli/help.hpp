@@ -1,4 +1,5 @@
-// Help texts made from the command table. Any thread.
+// Help texts made from the command table; the manual page uses the same headings. Any thread; no
+// state.
 #pragma once
 
 #include <string>

@@ -65,7 +65,8 @@ Done.
 .TP
 .B 1
 Failed: the reason is on standard error. Also when a route lookup finds no route, a checked
-configuration is wrong, a ping got no answer, or fewer messages were sent or received than asked for.
+configuration is wrong, a ping got no answer, or fewer messages were sent or received than asked
+for.
 .TP
 .B 2
 Wrong usage.
@@ -74,8 +75,10 @@ Wrong usage.
 sluice status \-\-wait 10
 sluice agent list \-\-tenant 1 \-\-json
 sluice agent token acme/prod/translate/7 \-\-tenant 1 > translate.token
-sluice listen \-\-router 10.0.0.1 \-\-name acme/prod/translate/7 \-\-tenant 1 \-\-token\-file translate.token
-sluice send acme/prod/translate/7 \-\-router 10.0.0.1 \-\-name acme/test/sender/1 \-\-tenant 1 \-\-count 10k \-\-rate 1k
+sluice listen \-\-name acme/prod/translate/7 \-\-tenant 1 \-\-token\-file translate.token \e
+    \-\-router 10.0.0.1
+sluice send acme/prod/translate/7 \-\-name acme/test/sender/1 \-\-tenant 1 \e
+    \-\-count 10k \-\-rate 1k \-\-token\-file sender.token \-\-router 10.0.0.1
 sluice trace \-\-destination acme/prod/translate/7
 .fi
 .SH FILES

@@ -1,4 +1,5 @@
-// Turns the words of a command line into an Invocation, by the command table. Any thread.
+// Turns the words of a command line into an Invocation, by the command table, or says what is wrong
+// with them. Any thread; no state.
 #pragma once
 
 #include <chrono>

@@ -21,11 +21,11 @@ std::string joined(const auto& list) {
 }
 
 std::string render_list(const api::ListPortsReply& r, const Paint& paint) {
-  Table table({"PORT", "ROLE", "LINK", ">SPEED", "DEVICE", "MAC", "HOST INTERFACE", "ADDRESSES",
-               ">QUEUES", "WORKERS"});
+  Table table({"PORT", "ROLE", "LINK", ">SPEED", "DEVICE", "HOST INTERFACE", "ADDRESSES", ">QUEUES",
+               "WORKERS"});
   for (const auto& p : r.ports()) {
     table.row({printable(p.name()), p.role(), link_text(p, paint), speed_text(p.speed_mbps()),
-               printable(p.device()), p.mac(), printable(p.host_interface()), joined(p.addresses()),
+               printable(p.device()), printable(p.host_interface()), joined(p.addresses()),
                fmt::format("{}/{}", p.rx_queues(), p.tx_queues()), joined(p.workers())});
   }
   return table.text(paint);

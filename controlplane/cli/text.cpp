@@ -113,11 +113,6 @@ std::string yes_no(bool value) {
   return value ? "yes" : "no";
 }
 
-std::string short_id(std::string_view id_bytes) {
-  const std::string text = bytes_as_text(id_bytes);
-  return text.size() > 8 ? text.substr(0, 8) + "..." : text;
-}
-
 std::string name_or_id(std::string_view name, std::string_view id_bytes) {
   return name.empty() ? bytes_as_text(id_bytes) : printable(name);
 }

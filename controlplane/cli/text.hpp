@@ -21,8 +21,6 @@ std::string scaled_text(double number);
 std::string bytes_text(std::uint64_t bytes);
 std::string percent_text(std::uint64_t part, std::uint64_t whole);
 std::string yes_no(bool value);
-// The first eight digits of an id and "...".
-std::string short_id(std::string_view id_bytes);
 // The name where there is one, else the whole id: what can be typed again.
 std::string name_or_id(std::string_view name, std::string_view id_bytes);
 // "no_route" -> "no route"

@@ -1,4 +1,5 @@
-// Checks and reads the values of arguments, by their kind. Any thread; no state.
+// Checks and reads the values of arguments, by their kind, and finds near names for wrong ones. Any
+// thread; no state.
 #pragma once
 
 #include <chrono>

@@ -42,14 +42,16 @@ const std::vector<Row>& rows() {
       {"agent-add",
        {"agent", "add", "acme/prod/translate/7", "10.77.1.2:7601", "--tenant", "1", "--capability",
         "translate"},
-       R"(Add agent: "acme/prod/translate/7" tenant: 1 endpoint: "10.77.1.2:7601" capabilities: "translate")"},
+       R"(Add agent: "acme/prod/translate/7" tenant: 1 endpoint: "10.77.1.2:7601")"
+       R"( capabilities: "translate")"},
       {"agent-delete",
        {"agent", "delete", "acme/prod/translate/7"},
        R"(Delete agent: "acme/prod/translate/7")"},
       {"agent-list",
        {"agent", "list", "--origin", "peer", "--tenant", "0", "--limit", "9", "--capability", "x",
         "--prefix", "acme/", "--peer", "r2"},
-       R"(List limit: 9 origin: ORIGIN_PEER filter_tenant: true capability: "x" name_prefix: "acme/" peer: "r2")"},
+       R"(List limit: 9 origin: ORIGIN_PEER filter_tenant: true capability: "x")"
+       R"( name_prefix: "acme/" peer: "r2")"},
       {"agent-show",
        {"agent", "show", "acme/prod/translate/7"},
        R"(Show agent: "acme/prod/translate/7")"},
@@ -100,7 +102,7 @@ TEST_F(Commands, AskAndPrintWhatTheGoldenFilesSay) {
     const auto text = router_.run(row.words);
     EXPECT_EQ(text.status, kDone) << text.err;
     EXPECT_EQ(text.err, "");
-    compare(row.name + ".txt", text.out);
+    compare(row.name + ".out", text.out);
     const auto& requests = router_.state().requests;
     EXPECT_EQ(requests.empty() ? "" : requests.back(), row.request);
     Words words = row.words;
@@ -160,7 +162,7 @@ TEST_F(Commands, RouteLookupOfGroupsAndOfNothing) {
   *member.mutable_adjacency() = route.adjacency();
   route.set_kind(api::ROUTE_GROUP);
   route.clear_adjacency();
-  compare("route-lookup-group.txt", router_.run({"route", "lookup", "translate"}).out);
+  compare("route-lookup-group.out", router_.run({"route", "lookup", "translate"}).out);
   route.clear_members();
   route.set_kind(api::ROUTE_NONE);
   route.set_reason("nobody registered it");
@@ -177,7 +179,7 @@ TEST_F(Commands, StatsWatchPrintsRatesAndNoticesARestart) {
   auto third = second;
   third.set_dataplane_instance(100);
   router_.state().stats = {router_.state().stats[0], second, third};
-  compare("stats-watch.txt", router_.run({"stats", "--watch", "--samples", "3"}).out);
+  compare("stats-watch.out", router_.run({"stats", "--watch", "--samples", "3"}).out);
 }
 
 TEST_F(Commands, StatsWatchAsJsonIsOneObjectALine) {
@@ -242,7 +244,7 @@ TEST_F(Commands, TraceShowsStagesHeadersAndChangedBytes) {
   router_.state().trace = {started, traced(before, after), traced(before, "")};
   const auto ran = router_.run({"trace", "--count", "2", "--timeout", "5", "--destination", "a/b"});
   EXPECT_EQ(ran.status, kDone) << ran.err;
-  compare("trace.txt", ran.out);
+  compare("trace.out", ran.out);
   EXPECT_EQ(router_.state().requests.back(), R"(Trace destination: "a/b" count: 2 timeout_s: 5)");
   const auto json = router_.run({"trace", "--json"}).out;
   compare("trace.json", json);
@@ -265,8 +267,8 @@ TEST(CommandTable, EveryCommandHasATest) {
     if (row.words.size() > 1) tested.push_back(row.words[0] + " " + row.words[1]);
   }
   for (const auto& command : commands()) {
-    const std::string name =
-        std::string(command.noun) + (command.verb.empty() ? "" : " " + std::string(command.verb));
+    const std::string name = std::string(command.noun) +
+                             (command.verb.empty() ? "" : std::string(" ").append(command.verb));
     EXPECT_NE(std::ranges::find(tested, name), tested.end()) << name;
   }
 }

@@ -120,12 +120,19 @@ class FakeSwitch {
   std::jthread thread_;
 };
 
-// As the process runs it: with real sleeps.
-Ran run_real(const Words& words) {
+// As the process runs it: with real sleeps. `listening` is set when it says that it listens.
+Ran run_real(const Words& words, std::atomic<bool>* listening = nullptr) {
   Ran ran;
   Environment environment;
-  environment.out = [&](std::string_view text) { ran.out += text; };
-  environment.err = [&](std::string_view text) { ran.err += text; };
+  const auto into = [listening](std::string& stream) {
+    return [listening, &stream](std::string_view text) {
+      stream += text;
+      if (listening != nullptr && text.starts_with("listening")) *listening = true;
+    };
+  };
+  environment.out = into(ran.out);
+  environment.err = into(ran.err);
+  // lint: allow sleep: the pauses of the product; the test itself waits for nothing here
   environment.sleep = [](std::chrono::nanoseconds time) { std::this_thread::sleep_for(time); };
   environment.default_config = "/nowhere/sluice.yaml";
   ran.status = run(words, environment);
@@ -138,21 +145,26 @@ class Traffic : public testing::Test {
     command.insert(command.end(), {"--router", switch_.endpoint(), "--name", name});
     return command;
   }
-  void wait_for_agents(std::uint64_t count) const {
+  // Runs `listen` beside the test; returns when it listens.
+  std::thread start_listener(Words command, Ran& heard) {
+    std::thread thread([this, command = std::move(command), &heard] {
+      heard = run_real(words(command, "t/t/in/1"), &listening_);
+    });
     const auto deadline = monotonic_ns() + 10 * kNsPerSecond;
-    while (switch_.registered < count && monotonic_ns() < deadline)
-      std::this_thread::sleep_for(1ms);
-    ASSERT_EQ(switch_.registered, count);
+    while (!listening_ && monotonic_ns() < deadline)
+      std::this_thread::yield();
+    EXPECT_TRUE(listening_);
+    return thread;
   }
+
+  std::atomic<bool> listening_ = false;
   FakeSwitch switch_;
 };
 
 TEST_F(Traffic, MessagesSentArePlayedBackByTheListener) {
   Ran heard;
-  std::thread listener([&] {
-    heard = run_real(words({"listen", "--count", "5000", "--timeout", "20", "--json"}, "t/t/in/1"));
-  });
-  wait_for_agents(1);
+  std::thread listener =
+      start_listener({"listen", "--count", "5000", "--timeout", "20", "--json"}, heard);
   const auto sent = run_real(words({"send", "t/t/in/1", "--count", "5k", "--rate", "50k", "--size",
                                     "100", "--class", "6", "--lifetime", "1", "--json"},
                                    "t/t/out/1"));
@@ -181,10 +193,7 @@ TEST_F(Traffic, MessagesSentArePlayedBackByTheListener) {
 TEST_F(Traffic, LossesAreCountedBySequence) {
   switch_.lose_every = 10;
   Ran heard;
-  std::thread listener([&] {
-    heard = run_real(words({"listen", "--count", "181", "--timeout", "20"}, "t/t/in/1"));
-  });
-  wait_for_agents(1);
+  std::thread listener = start_listener({"listen", "--count", "181", "--timeout", "20"}, heard);
   // 202 messages, of which 20 are lost; the last one seen is number 201 of them.
   const auto sent = run_real(words({"send", "t/t/in/1", "--count", "202"}, "t/t/out/1"));
   listener.join();
@@ -201,12 +210,8 @@ TEST_F(Traffic, ALatecomerIsAFailureOfTheListener) {
 
 TEST_F(Traffic, ListenShowsMessages) {
   Ran heard;
-  std::thread listener([&] {
-    heard = run_real(
-        words({"listen", "--count", "1", "--timeout", "20", "--show", "--capability", "greet"},
-              "t/t/in/1"));
-  });
-  wait_for_agents(1);
+  std::thread listener = start_listener(
+      {"listen", "--count", "1", "--timeout", "20", "--show", "--capability", "greet"}, heard);
   const auto sent = run_real(
       words({"send", "greet", "--capability", "--text", "hello\x1b", "--tag", "9"}, "t/t/out/1"));
   listener.join();
@@ -223,8 +228,8 @@ TEST_F(Traffic, NoticesAreCountedByReason) {
 }
 
 TEST_F(Traffic, PingMeasuresRoundTrips) {
-  std::thread listener([&] { run_real(words({"listen", "--timeout", "1500ms"}, "t/t/in/1")); });
-  wait_for_agents(1);
+  Ran heard;
+  std::thread listener = start_listener({"listen", "--timeout", "1500ms"}, heard);
   const Words ping = {"ping", "t/t/in/1", "--count", "5", "--interval", "10ms", "--size", "32"};
   const auto text = run_real(words(ping, "t/t/ping/1"));
   Words as_json = ping;
@@ -262,9 +267,7 @@ TEST_F(Traffic, PingSaysWhyNobodyAnswers) {
 TEST_F(Traffic, CtrlCEndsARunWithItsResultAndGivesTheLeaseBack) {
   Ran heard;
   // The signal goes to the thread that listens, as it would to a process of one thread.
-  std::thread listener([&] { heard = run_real(words({"listen"}, "t/t/in/1")); });
-  wait_for_agents(1);
-  std::this_thread::sleep_for(50ms);
+  std::thread listener = start_listener({"listen"}, heard);
   ::pthread_kill(listener.native_handle(), SIGINT);
   listener.join();
   EXPECT_EQ(heard.status, kDone) << heard.err;
