@@ -256,20 +256,27 @@ void Host::neighbor_seen(const NeighborFact& fact) {
   const bool changed =
       neighbor.failed != before_failed || neighbor.has_mac != before_mac || neighbor.mac != before;
   if (neighbor.users.empty() || !changed) return;
-  if (neighbor.failed && !before_failed) {
-    log(fmt::format("event=neighbor_gone interface={} address={} destinations={}",
-                    ports_[port].interface, to_string(fact.address), neighbor.users.size()),
-        true);
-  } else if (neighbor.has_mac && (!before_mac || before_failed)) {
-    log(fmt::format("event=neighbor_resolved interface={} address={} mac={}",
-                    ports_[port].interface, to_string(fact.address),
-                    sluice::to_string(neighbor.mac)));
-  } else if (neighbor.mac != before) {
-    log(fmt::format("event=neighbor_mac_changed interface={} address={} from={} to={}",
-                    ports_[port].interface, to_string(fact.address), sluice::to_string(before),
-                    sluice::to_string(neighbor.mac)));
-  }
+  log_neighbor(key, neighbor, before_failed, before_mac ? std::optional(before) : std::nullopt);
   evaluate_users(key);
+}
+
+// A host that dies takes one line; a switch that dies takes a few, with the number of the others.
+void Host::log_neighbor(const NeighborKey& key, const Neighbor& neighbor, bool was_failed,
+                        const std::optional<MacAddress>& before) {
+  if (!neighbor_logs_.allow(now_ns_)) return;
+  const auto refused = neighbor_logs_.take_refused();
+  const auto where =
+      fmt::format("interface={} address={} destinations={}{}", ports_[key.port].interface,
+                  to_string(key.address), neighbor.users.size(),
+                  refused > 0 ? fmt::format(" suppressed={}", refused) : "");
+  if (neighbor.failed) {
+    log("event=neighbor_failed " + where, true);
+  } else if (!before || was_failed) {
+    log(fmt::format("event=neighbor_resolved mac={} {}", sluice::to_string(neighbor.mac), where));
+  } else {
+    log(fmt::format("event=neighbor_mac_changed from={} to={} {}", sluice::to_string(*before),
+                    sluice::to_string(neighbor.mac), where));
+  }
 }
 
 void Host::neighbor_gone(const NeighborFact& fact) {

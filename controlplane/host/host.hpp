@@ -132,6 +132,8 @@ class Host final : public NextHops, public KernelListener {
   void evaluate_users(const NeighborKey& key);
   void keep_fresh(const NeighborKey& key, Neighbor& neighbor);
   void ask(const NeighborKey& key, Neighbor& neighbor, std::uint64_t again_after_ns);
+  void log_neighbor(const NeighborKey& key, const Neighbor& neighbor, bool was_failed,
+                    const std::optional<MacAddress>& before);
   void log(const std::string& line, bool warn = false) {
     if (log_) log_(line, warn);
   }
@@ -143,6 +145,7 @@ class Host final : public NextHops, public KernelListener {
   std::unordered_map<std::uint32_t, std::uint16_t> port_by_ifindex_;
   std::unordered_map<NeighborKey, Neighbor, KeyHash> neighbors_;
   std::unordered_map<IpAddress, Watch, AddressHash> watches_;
+  RateLimit neighbor_logs_{20, 200'000'000};
   RateLimit asks_{1000, 1'000'000};  // 1000 at once, then one each millisecond
   std::uint8_t dumped_ = 0;          // bits by Dump
   bool lookup_due_ = false;

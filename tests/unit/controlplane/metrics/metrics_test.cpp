@@ -16,8 +16,7 @@ class Names {
     EXPECT_TRUE(std::regex_match(name, kForm)) << name;
     EXPECT_TRUE(seen_.insert(name).second) << name << " is there twice";
     EXPECT_FALSE(help.empty()) << name;
-    if (counter) EXPECT_TRUE(name.ends_with("_total")) << name;
-    if (!counter) EXPECT_FALSE(name.ends_with("_total")) << name;
+    EXPECT_EQ(name.ends_with("_total"), counter) << name;
   }
 
  private:
