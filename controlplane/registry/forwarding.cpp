@@ -150,12 +150,16 @@ void Forwarding::next_hop_changed(const IpAddress& destination, const NextHop& n
   const auto at = hop_by_address_.find(destination);
   if (at == hop_by_address_.end()) return;
   Hop& hop = hops_[at->second];
-  if (hop.next.state == NextHop::State::kUnknown) --undecided_;
+  const bool first_answer = hop.next.state == NextHop::State::kUnknown;
+  if (first_answer) --undecided_;
   account(hop, -1);
   hop.next = next_hop;
   if (next_hop.state == NextHop::State::kUnknown) ++undecided_;
   settle(at->second);
   account(hops_[at->second], +1);
+  if (!first_answer) return;
+  for (std::uint32_t slot = hop.first; slot != kNoIndex; slot = attached_[slot].next)
+    touch_groups_of(slot);  // which waited for it, whatever it is
 }
 
 void Forwarding::set_port_link(std::uint16_t port, bool up) {

@@ -60,12 +60,18 @@ void Forwarding::flush() {
 
 // The first kMaxGroupMembers that are up, in the order in which they came, so that the choice stays
 // the same while they do. Without any, those whose neighbour is being asked for: messages wait.
+// While the kernel has not answered for any of them nothing is said: after a restart of ours the
+// dataplane still has the group as it was.
 void Forwarding::rebuild(std::uint32_t capability, Group& group) {
   std::vector<std::uint32_t> up;
   std::vector<std::uint32_t> unresolved;
+  bool undecided = false;
   registry_.for_each_member(capability, [&](std::uint32_t slot) {
     const Hop* hop = hop_of(slot);
-    if (hop == nullptr || hop->handle == kNoIndex) return true;
+    if (hop == nullptr || hop->handle == kNoIndex) {
+      undecided = undecided || (hop != nullptr && hop->next.state == NextHop::State::kUnknown);
+      return true;
+    }
     if (hop->state == AdjacencyState::kDown) return true;
     auto& list = hop->is_up() ? up : unresolved;
     if (list.size() < kMaxGroupMembers && std::ranges::find(list, slot) == list.end()) {
@@ -74,6 +80,7 @@ void Forwarding::rebuild(std::uint32_t capability, Group& group) {
     return up.size() < kMaxGroupMembers;
   });
   group.chosen = std::move(up.empty() ? unresolved : up);
+  if (group.chosen.empty() && undecided) return;
 
   std::vector<GroupMemberSpec> members;
   for (const auto slot : group.chosen) {

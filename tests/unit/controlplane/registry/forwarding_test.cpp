@@ -194,7 +194,14 @@ TEST_F(ForwardingTest, GroupHoldsThoseThatAreUpOrElseThoseBeingResolved) {
   add("a/b/c/1", "10.0.0.2:1", {"echo"});
   add("a/b/c/2", "10.0.0.3:1", {"echo"});
   EXPECT_TRUE(group("echo").empty());
-  EXPECT_EQ(route("echo")->kind, ActionKind::kGroup) << "known, but nobody is there";
+  EXPECT_FALSE(route("echo")) << "nobody has said yet whether they can be reached";
+  answer("10.0.0.2", NextHop::State::kNoRoute);
+  EXPECT_TRUE(group("echo").empty());
+  EXPECT_FALSE(route("echo"));
+  answer("10.0.0.3", NextHop::State::kNoRoute);
+  EXPECT_TRUE(group("echo").empty());
+  ASSERT_TRUE(route("echo"));
+  EXPECT_EQ(route("echo")->kind, ActionKind::kGroup) << "known, but nobody can be reached";
   answer("10.0.0.2", NextHop::State::kResolving);
   EXPECT_EQ(group("echo"), std::set<std::string>{"a/b/c/1"});
   answer("10.0.0.3", NextHop::State::kUp);
