@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "sluice/base/clock.hpp"
@@ -356,7 +357,15 @@ void Host::dump_ends(Dump what) {
 }
 
 void Host::request_failed(const std::string& what, int error) {
-  log(fmt::format("event=kernel_refused request=\"{}\" error=\"{}\"", what, std::strerror(error)),
+  if (error == ENODEV || !failure_logs_.allow(now_ns_)) return;  // the interface has just gone
+  const auto refused = failure_logs_.take_refused();
+  // ip-sysctl: the table of neighbours is full.
+  const auto* remedy = error == ENOBUFS && what == "ask-neighbor"
+                           ? " remedy=\"raise net.ipv4.neigh.default.gc_thresh3 and ipv6's\""
+                           : "";
+  log(fmt::format("event=kernel_refused request=\"{}\" error=\"{}\"{}{}", what,
+                  std::strerror(error), remedy,
+                  refused > 0 ? fmt::format(" suppressed={}", refused) : ""),
       true);
 }
 

@@ -146,6 +146,7 @@ class Host final : public NextHops, public KernelListener {
   std::unordered_map<NeighborKey, Neighbor, KeyHash> neighbors_;
   std::unordered_map<IpAddress, Watch, AddressHash> watches_;
   RateLimit neighbor_logs_{20, 200'000'000};
+  RateLimit failure_logs_{10, 1'000'000'000};
   RateLimit asks_{1000, 1'000'000};  // 1000 at once, then one each millisecond
   std::uint8_t dumped_ = 0;          // bits by Dump
   bool lookup_due_ = false;
