@@ -77,7 +77,9 @@ grpc::Status AgentsService::Add(grpc::ServerContext*, const api::AddAgentRequest
     fill_agent(subsystems_, *slot, *reply->mutable_agent());
     return {};
   });
-  return done ? grpc::Status::OK : to_grpc(done.error());
+  if (!done) return to_grpc(done.error());
+  wait_applied(control_, subsystems_);
+  return grpc::Status::OK;
 }
 
 grpc::Status AgentsService::Delete(grpc::ServerContext*, const api::DeleteAgentRequest* request,
@@ -96,7 +98,10 @@ grpc::Status AgentsService::Delete(grpc::ServerContext*, const api::DeleteAgentR
     fill_agent(subsystems_, slot, *reply->mutable_agent());
     return subsystems_.registry.remove(*id);
   });
-  if (done) return grpc::Status::OK;
+  if (done) {
+    wait_applied(control_, subsystems_);
+    return grpc::Status::OK;
+  }
   if (done.error().code() != ErrorCode::kNotFound) return to_grpc(done.error());
   return {grpc::StatusCode::NOT_FOUND,
           done.error().message() + suggest_agents(control_, subsystems_, request->agent())};

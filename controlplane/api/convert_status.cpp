@@ -132,12 +132,12 @@ void fill_registry(const Subsystems& subsystems, proto::RegistryStatus& to) {
 }
 
 // The fields by name, in one place.
-#define SLUICE_PORT_COUNTERS(X)                                                                    \
-  X(frames)                                                                                        \
-  X(bytes)                                                                                         \
-  X(messages) X(to_host) X(to_host_dropped) X(released) X(forwarded) X(replicated) X(copies)       \
-      X(held) X(punted) X(answered) X(notices) X(notices_limited) X(egress_frames) X(egress_bytes) \
-          X(egress_queued)
+// clang-format off
+#define SLUICE_PORT_COUNTERS(X)                                                         \
+  X(frames) X(bytes) X(messages) X(to_host) X(to_host_dropped) X(released) X(forwarded) \
+  X(replicated) X(copies) X(held) X(punted) X(answered) X(notices) X(notices_limited)   \
+  X(egress_frames) X(egress_bytes) X(egress_queued)
+// clang-format on
 
 void add_counters(const link::PortCounters& from, proto::PortCounters& to,
                   std::array<std::uint64_t, kDropReasons>& dropped) {

@@ -239,7 +239,9 @@ grpc::Status ForwardingService::AddPeer(grpc::ServerContext*, const api::AddPeer
     fill_peer(subsystems_, *number, *reply->mutable_peer());
     return {};
   });
-  return done ? grpc::Status::OK : to_grpc(done.error());
+  if (!done) return to_grpc(done.error());
+  wait_applied(control_, subsystems_);
+  return grpc::Status::OK;
 }
 
 grpc::Status ForwardingService::DeletePeer(grpc::ServerContext*,
@@ -263,7 +265,9 @@ grpc::Status ForwardingService::DeletePeer(grpc::ServerContext*,
     fill_peer(subsystems_, number, *reply->mutable_peer());
     return subsystems_.forwarding.remove_peer(request->name());
   });
-  return done ? grpc::Status::OK : to_grpc(done.error());
+  if (!done) return to_grpc(done.error());
+  wait_applied(control_, subsystems_);
+  return grpc::Status::OK;
 }
 
 grpc::Status ForwardingService::ListPeers(grpc::ServerContext*, const api::ListPeersRequest*,

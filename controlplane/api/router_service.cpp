@@ -180,6 +180,7 @@ grpc::Status RouterService::ReloadConfig(grpc::ServerContext*, const api::Reload
   if (!next) return to_grpc(next.error());
   auto applied = control_.run([&] { return subsystems_.runtime.apply(std::move(*next)); });
   if (!applied) return to_grpc(applied.error());
+  wait_applied(control_, subsystems_);
   fill_differences(*applied, *reply->mutable_applied());
   reply->set_file(file);
   return grpc::Status::OK;

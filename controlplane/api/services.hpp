@@ -95,4 +95,9 @@ std::string suggest_agents(ControlThread& control, const Subsystems& subsystems,
 std::string suggest_capabilities(ControlThread& control, const Subsystems& subsystems,
                                  const std::string& wanted);
 
+// Until what was changed before has taken effect in the dataplane, so that a script may send right
+// after the command that made it possible. Bounded: without a dataplane, or with one that is slow
+// or does not get the kernel's answer, it returns all the same. Any thread but the control thread.
+void wait_applied(ControlThread& control, const Subsystems& subsystems);
+
 }  // namespace sluice::controlplane
