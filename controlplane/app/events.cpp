@@ -9,6 +9,13 @@
 
 namespace sluice::controlplane {
 
+namespace {
+
+// For the kernel's answer about the way back to an agent; agents ask again after 200 ms.
+constexpr std::uint64_t kLongestWaitNs = 150 * kNsPerMs;
+
+}  // namespace
+
 bool Events::may_log(RateLimit& limit, std::string& suppressed) {
   if (!limit.allow(monotonic_ns())) return false;
   const auto refused = limit.take_refused();
@@ -93,11 +100,21 @@ void Events::on_punt(const link::SlotHeader& header, std::span<const std::uint8_
   back.bytes = static_cast<std::uint32_t>(outcome.reply.size());
   back.kind = link::SlotKind::kMessage;
   back.received_ns = 0;
-  // An agent sends as soon as it knows that it is registered: its route must be there before. When
-  // the connection is lost meanwhile the agent asks again.
-  link_.when_applied([this, back, reply = outcome.reply](const Status& applied) {
-    if (applied) answer(back, reply);
-  });
+  answer_when_applied(back, outcome.reply, now.monotonic_ns + kLongestWaitNs);
+}
+
+// An agent sends as soon as it knows that it is registered: its route must be there before, which
+// takes the kernel's answer about the way back when it is the first at its address. When the
+// connection is lost meanwhile the agent asks again.
+void Events::answer_when_applied(const link::SlotHeader& to, std::vector<std::uint8_t> reply,
+                                 std::uint64_t deadline_ns) {
+  const bool decided = forwarding_.is_decided(to.remote) || monotonic_ns() >= deadline_ns;
+  link_.when_applied(
+      [this, to, decided, deadline_ns, reply = std::move(reply)](const Status& applied) mutable {
+        if (!applied) return;
+        if (decided) return answer(to, reply);
+        answer_when_applied(to, std::move(reply), deadline_ns);
+      });
 }
 
 void Events::answer(const link::SlotHeader& to, const std::vector<std::uint8_t>& reply) {

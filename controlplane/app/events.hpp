@@ -33,6 +33,8 @@ class Events {
   void on_port_link(const link::PortLink& event);
   void on_source_denied(const link::SourceDenied& event);
   void on_unknown(const link::UnknownDestination& event);
+  void answer_when_applied(const link::SlotHeader& to, std::vector<std::uint8_t> reply,
+                           std::uint64_t deadline_ns);
   void answer(const link::SlotHeader& to, const std::vector<std::uint8_t>& reply);
   std::string port_name(std::uint16_t port) const;
 

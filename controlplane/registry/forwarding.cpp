@@ -115,6 +115,11 @@ const Hop* Forwarding::hop_by_handle(std::uint32_t handle) const {
   return at == hop_by_handle_.end() ? nullptr : &hops_[at->second];
 }
 
+bool Forwarding::is_decided(const IpAddress& destination) const {
+  const auto at = hop_by_address_.find(destination);
+  return at == hop_by_address_.end() || hops_[at->second].next.state != NextHop::State::kUnknown;
+}
+
 bool Forwarding::is_available(std::uint32_t slot) const {
   const Hop* hop = hop_of(slot);
   return hop != nullptr && hop->is_up();

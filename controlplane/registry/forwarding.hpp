@@ -73,6 +73,8 @@ class Forwarding final : public RegistryListener, public NextHopListener {
   std::uint32_t hops_end() const { return hops_.end(); }
   const Hop* hop_by_handle(std::uint32_t handle) const;
   bool is_available(std::uint32_t slot) const;
+  // Whether the kernel has said how to reach an address, or nobody wants to know.
+  bool is_decided(const IpAddress& destination) const;
   std::size_t available() const { return available_; }
   std::size_t unreachable() const { return unreachable_; }
   std::size_t groups() const { return groups_.size(); }
