@@ -122,7 +122,7 @@ void send_copy(Lane& lane, const Copying& from, rte_mbuf* frame, const Target& t
   frame->pkt_len += headers;
   const unsigned port = target.adjacency->port;
   ++lane.tally.of(FrameRole::kCopy);
-  lane.egress.add(port, frame,
+  lane.egress.add(port, frame, frame->pkt_len,
                   Egress::tag(from.burst.ingress, FrameRole::kCopy, from.traffic_class));
   if (lane.egress.buffered(port) >= kMaxBurst) lane.egress.flush_port(port, lane.tally);
 }

@@ -37,9 +37,10 @@ Egress::Egress(const PortTable& ports, const std::array<PortEgress, kMaxPorts>& 
   }
 }
 
-// To the driver or to the ring; returns how many were taken. Only the driver's counter is the
-// port's.
-unsigned Egress::transmit(unsigned port, rte_mbuf** frames, unsigned n) noexcept {
+// To the driver or to the ring; returns how many of the frames, `bytes` long together, were taken.
+// Only the driver's counter is the port's.
+unsigned Egress::transmit(unsigned port, rte_mbuf** frames, unsigned n,
+                          std::uint64_t bytes) noexcept {
   const PortEgress& way = ways_[port];
   const std::uint16_t dpdk_port = ports_.port[port].dpdk_port;
   if (!own_queue(port)) {
@@ -50,7 +51,6 @@ unsigned Egress::transmit(unsigned port, rte_mbuf** frames, unsigned n) noexcept
     if (taken != 0) wakeups_ |= std::uint64_t{1} << way.through_worker;
     return taken;
   }
-  const std::uint64_t bytes = sum_bytes(frames, n);
   const unsigned sent =
       rte_eth_tx_burst(dpdk_port, way.tx_queue, frames, static_cast<std::uint16_t>(n));
   link::PortCounters& counters = counters_.port[port];
@@ -71,7 +71,7 @@ void Egress::flush_port(unsigned port, Tally& tally) noexcept {
   }
   std::uint32_t sent = 0;
   if ((backlogged_ >> port & 1) == 0) [[likely]]
-    sent = transmit(port, buffer.frame.data(), n);
+    sent = transmit(port, buffer.frame.data(), n, buffer.bytes);
   if (through) [[unlikely]] {
     for (std::uint32_t i = 0; i < sent; ++i)
       tally.of(role_of(tags[i])) -= 1;  // the other worker counts it
@@ -81,6 +81,7 @@ void Egress::flush_port(unsigned port, Tally& tally) noexcept {
     wait(port, buffer.frame[i]);
   }
   buffer.count = 0;
+  buffer.bytes = 0;
 }
 
 void Egress::wait(unsigned port, rte_mbuf* frame) noexcept {
@@ -146,7 +147,7 @@ void Egress::drain_port(unsigned port) noexcept {
     const unsigned n = queue.front(frames.data(), kMaxBurst);
     for (unsigned i = 0; i < n; ++i)
       tags[i] = frames[i]->hash.usr;
-    const unsigned sent = transmit(port, frames.data(), n);
+    const unsigned sent = transmit(port, frames.data(), n, sum_bytes(frames.data(), n));
     queue.pop(sent);
     for (unsigned i = 0; own && i < sent; ++i)
       count_sent(tags[i]);
@@ -196,7 +197,7 @@ void Egress::send_run(unsigned port, rte_mbuf** frames, unsigned n) noexcept {
   for (unsigned i = 0; i < n; ++i)
     tags[i] = frames[i]->hash.usr;
   unsigned sent = 0;
-  if ((backlogged_ >> port & 1) == 0) sent = transmit(port, frames, n);
+  if ((backlogged_ >> port & 1) == 0) sent = transmit(port, frames, n, sum_bytes(frames, n));
   for (unsigned i = 0; own_queue(port) && i < sent; ++i)
     count_sent(tags[i]);
   for (unsigned i = sent; i < n; ++i)

@@ -25,8 +25,9 @@ namespace sluice::dataplane {
 
 class Egress {
  public:
-  // As many as a burst can make: its own messages, and the copies for one group more.
-  static constexpr std::uint32_t kBuffer = 2 * kMaxBurst;
+  // As many as a burst can leave in one buffer: it is sent early when copies have made it longer
+  // than a burst, so at most one short of that, and what follows in the burst.
+  static constexpr std::uint32_t kBuffer = 2 * kMaxBurst - 2;
 
   // `counters` and `ports` outlive this.
   Egress(const PortTable& ports, const std::array<PortEgress, kMaxPorts>& ways,
@@ -46,10 +47,11 @@ class Egress {
     return (backlogged_ >> port & 1) != 0 && queue_[port]->refuses(traffic_class);
   }
 
-  // `port` is usable. The caller has counted the frame under its role.
-  void add(unsigned port, rte_mbuf* frame, std::uint32_t tag) noexcept {
+  // `port` is usable, `bytes` the frame's length. The caller has counted the frame under its role.
+  void add(unsigned port, rte_mbuf* frame, std::uint32_t bytes, std::uint32_t tag) noexcept {
     Buffer& buffer = buffer_[port];
     frame->hash.usr = tag;
+    buffer.bytes += bytes;
     buffer.frame[buffer.count++] = frame;
     touched_ |= 1u << port;
   }
@@ -84,13 +86,15 @@ class Egress {
   std::uint64_t take_wakeups() noexcept { return std::exchange(wakeups_, 0); }
 
  private:
-  struct Buffer {
+  struct alignas(kCacheLineBytes) Buffer {
     std::uint32_t count = 0;
+    std::uint32_t bytes = 0;
     std::array<rte_mbuf*, kBuffer> frame;
   };
+  static_assert(sizeof(Buffer) == 1024, "a power of two is found by a shift");
 
   bool own_queue(unsigned port) const noexcept { return ways_[port].tx_queue != kNoQueue; }
-  unsigned transmit(unsigned port, rte_mbuf** frames, unsigned n) noexcept;
+  unsigned transmit(unsigned port, rte_mbuf** frames, unsigned n, std::uint64_t bytes) noexcept;
   void wait(unsigned port, rte_mbuf* frame) noexcept;
   void lose(rte_mbuf* frame, unsigned port, DropReason reason) noexcept;
   void drain_all() noexcept;

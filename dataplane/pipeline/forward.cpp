@@ -174,7 +174,7 @@ void send_message(Lane& lane, const Burst& burst, unsigned i, const Adjacency& a
         {.stage = TraceStage::kEgress, .verdict = Verdict::kForward, .detail = adjacency.port});
   }
   ++lane.tally.of(FrameRole::kForwarded);
-  lane.egress.add(adjacency.port, frame,
+  lane.egress.add(adjacency.port, frame, frame->pkt_len,
                   Egress::tag(burst.ingress, FrameRole::kForwarded, envelope.traffic_class()));
 }
 

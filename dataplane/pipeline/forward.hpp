@@ -47,11 +47,14 @@ inline bool forward_plain(Lane& lane, const Burst& burst, const PlainWay& way, u
   const std::uint16_t tenant = load<Big16>(envelope + offsetof(Envelope, tenant)).get();
   const std::uint32_t total = load<Big16>(start + plain::kTotalLength).get();
 
-  const bool fits = (action.kind() == ActionKind::kAdjacency) & (action.tenant() == tenant) &
-                    (AdjacencyTable::state(adjacency) == AdjacencyState::kUp) &
-                    (adjacency.l2_bytes == sizeof(EthernetHeader)) &
-                    (adjacency.family == Family::kIpv4) & (total <= adjacency.mtu) &
-                    ((way.clear_ports >> (adjacency.port & (kMaxPorts - 1)) & 1) != 0);
+  constexpr std::uint64_t kRouteMask = 0x00ffff000000000f;  // kind and tenant
+  const Action wanted(ActionKind::kAdjacency, 0, 0, tenant, 0);
+  const AdjacencyFacts facts = AdjacencyFacts::of(adjacency);
+  const std::uint16_t port = facts.port();
+  // & instead of && on purpose: all of it is in cache, and it is almost always true.
+  const bool fits = ((action.bits() & kRouteMask) == wanted.bits()) & facts.plain_and_up() &
+                    (total <= adjacency.mtu) &
+                    ((way.clear_ports >> (port & (kMaxPorts - 1)) & 1) != 0);
   if (!fits) [[unlikely]]
     return false;
   if constexpr (kGuard) {
@@ -59,13 +62,13 @@ inline bool forward_plain(Lane& lane, const Burst& burst, const PlainWay& way, u
     if (!source_matches_plain(tables, source, burst.ingress, start, tenant)) [[unlikely]]
       return false;
   }
-  if (burst.trunk &&
-      !burst.state->peers->contains(IpAddress::v4(load<Big32>(start + plain::kSource)))) {
-    return false;
-  }
-  if (burst.metered && !within_rate(lane, burst, tenant)) [[unlikely]] {
-    drop(lane, burst, i, DropReason::kRateLimited, link::TraceStage::kPolice);
-    return true;
+  if (burst.extra_checks) [[unlikely]] {
+    const IpAddress sender = IpAddress::v4(load<Big32>(start + plain::kSource));
+    if (burst.trunk && !burst.state->peers->contains(sender)) return false;
+    if (burst.metered && !within_rate(lane, burst, tenant)) {
+      drop(lane, burst, i, DropReason::kRateLimited, link::TraceStage::kPolice);
+      return true;
+    }
   }
   const unsigned traffic_class = envelope[offsetof(Envelope, class_and_lifetime)] >> 5;
   rewrite_plain_ipv4(start, adjacency, way.message_port_raw, Big16(action.udp_port()).raw());
@@ -74,7 +77,7 @@ inline bool forward_plain(Lane& lane, const Burst& burst, const PlainWay& way, u
     frame->data_len = static_cast<std::uint16_t>(bytes);
     frame->pkt_len = bytes;
   }
-  lane.egress.add(adjacency.port, frame,
+  lane.egress.add(port, frame, bytes,
                   Egress::tag(burst.ingress, FrameRole::kForwarded, traffic_class));
   ++sent;
   return true;

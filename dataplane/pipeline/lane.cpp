@@ -27,6 +27,11 @@ Lane::Lane(const PipelineConfig& lane_config, NodeArray<Meter> tenant_meters,
 void Lane::adopt(const ForwardingState& state, std::uint64_t now_tsc) noexcept {
   adopted_state = &state;
   const link::Settings& settings = state.settings;
+  for (std::uint16_t i = 0; i < config.ports->count; ++i) {
+    const PortForwarding& port = state.port[i];
+    plain_pattern[i] = PlainPattern({port.local.data(), port.local_count}, state.message_port,
+                                    config.ports->port[i].vlan);
+  }
   const std::uint64_t tsc_per_ms = config.tsc_hz / 1000;
   hold_times = {.hold_tsc = settings.hold_ms * tsc_per_ms,
                 .negative_tsc = settings.negative_cache_ms * tsc_per_ms,
@@ -41,7 +46,7 @@ void Lane::adopt(const ForwardingState& state, std::uint64_t now_tsc) noexcept {
   set(punts, punts_allowed, settings.punts_per_second);
 }
 
-Burst begin_burst(Lane& lane, std::uint16_t port, std::uint64_t now_tsc, bool released) noexcept {
+Burst begin_burst(Lane& lane, std::uint16_t port, std::uint64_t now_tsc, Origin origin) noexcept {
   const Tables& tables = *lane.config.tables;
   Burst burst;
   // Each pairs with the release store of the applier that published the object.
@@ -54,8 +59,10 @@ Burst begin_burst(Lane& lane, std::uint16_t port, std::uint64_t now_tsc, bool re
   burst.ingress = port;
   burst.trunk = burst.port->role == link::PortRole::kTrunk;
   burst.guard = !burst.trunk && burst.port->source_guard;
-  burst.released = released;
-  burst.metered = !burst.trunk && !released && burst.state->tenants->size() != 0;
+  burst.counted = origin != Origin::kQueue;
+  burst.released = origin == Origin::kReleased;
+  burst.metered = !burst.trunk && !burst.released && burst.state->tenants->size() != 0;
+  burst.extra_checks = burst.trunk || burst.metered;
   burst.now_tsc = now_tsc;
   burst.now_ns = lane.clock.ns(now_tsc);
   burst.clear_ports = lane.egress.clear_ports();

@@ -14,11 +14,19 @@
 #include "dataplane/pipeline/egress.hpp"
 #include "dataplane/pipeline/meter.hpp"
 #include "dataplane/pipeline/pipeline.hpp"
+#include "dataplane/pipeline/plain_pattern.hpp"
 #include "dataplane/pipeline/tally.hpp"
 #include "dataplane/table/negative_cache.hpp"
 #include "dataplane/table/tables.hpp"
 
 namespace sluice::dataplane {
+
+// How frames came to this worker.
+enum class Origin : std::uint8_t {
+  kQueue,       // out of a receive queue of its own
+  kDispatched,  // from the worker that received and counted them
+  kReleased,    // out of the hold queue; counted when they came in
+};
 
 // What stays the same during one burst. Pointers to tables are loaded once, here.
 struct Burst {
@@ -28,9 +36,11 @@ struct Burst {
   const PortForwarding* port = nullptr;
   std::uint16_t ingress = 0;  // port index
   bool trunk = false;
-  bool guard = false;     // source ids are looked up and checked
-  bool metered = false;   // some tenant has a rate, and this port enforces it
-  bool released = false;  // messages that waited for their destination; metered before
+  bool guard = false;         // source ids are looked up and checked
+  bool metered = false;       // some tenant has a rate, and this port enforces it
+  bool extra_checks = false;  // trunk or metered
+  bool counted = false;       // frames and bytes were counted where they were received
+  bool released = false;      // messages that waited for their destination; metered before
   std::uint64_t now_tsc = 0;
   std::uint64_t now_ns = 0;        // since the Unix epoch
   std::uint32_t clear_ports = 0;   // Egress::clear_ports()
@@ -56,6 +66,7 @@ struct Lane {
   // The snapshot that was adopted last. Never followed (it may be freed already), and forgotten now
   // and then, because another one may get its address.
   const void* adopted_state = nullptr;
+  std::array<PlainPattern, kMaxPorts> plain_pattern;
   bool notices_allowed = false;
   bool punts_allowed = false;
   NegativeCacheTimes hold_times;
@@ -72,6 +83,6 @@ struct Lane {
 };
 
 // Loads the tables' pointers and everything else that a burst of `port` goes by.
-Burst begin_burst(Lane& lane, std::uint16_t port, std::uint64_t now_tsc, bool released) noexcept;
+Burst begin_burst(Lane& lane, std::uint16_t port, std::uint64_t now_tsc, Origin origin) noexcept;
 
 }  // namespace sluice::dataplane

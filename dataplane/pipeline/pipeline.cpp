@@ -9,8 +9,8 @@ namespace sluice::dataplane {
 namespace {
 
 void process(Lane& lane, std::uint16_t port, rte_mbuf** frames, unsigned n, std::uint64_t now_tsc,
-             bool released) noexcept {
-  const Burst burst = begin_burst(lane, port, now_tsc, released);
+             Origin origin) noexcept {
+  const Burst burst = begin_burst(lane, port, now_tsc, origin);
   if (burst.guard) {
     run_burst<true>(lane, burst, frames, n);
   } else {
@@ -25,7 +25,7 @@ std::uint16_t port_of(const Lane& lane, const rte_mbuf& frame) noexcept {
 
 // Frames of several ports: runs of the same port are bursts of their own.
 void process_mixed(Lane& lane, rte_mbuf** frames, unsigned n, std::uint64_t now_tsc,
-                   bool released) noexcept {
+                   Origin origin) noexcept {
   for (unsigned i = 0; i < n;) {
     unsigned end = i + 1;
     while (end < n && frames[end]->port == frames[i]->port)
@@ -33,7 +33,7 @@ void process_mixed(Lane& lane, rte_mbuf** frames, unsigned n, std::uint64_t now_
     const std::uint16_t port = port_of(lane, *frames[i]);
     // Rings are filled by our own threads from ports that are in the table.
     if (port < kMaxPorts) {
-      process(lane, port, frames + i, end - i, now_tsc, released);
+      process(lane, port, frames + i, end - i, now_tsc, origin);
     } else {
       rte_pktmbuf_free_bulk(frames + i, end - i);
     }
@@ -62,16 +62,13 @@ Pipeline::~Pipeline() = default;
 
 void Pipeline::receive(std::uint16_t port, rte_mbuf** frames, unsigned n,
                        std::uint64_t now_tsc) noexcept {
-  lane_->tally.frames = n;
-  for (unsigned i = 0; i < n; ++i)
-    lane_->tally.bytes += frames[i]->pkt_len;
-  process(*lane_, port, frames, n, now_tsc, false);
+  process(*lane_, port, frames, n, now_tsc, Origin::kQueue);
 }
 void Pipeline::receive_dispatched(rte_mbuf** frames, unsigned n, std::uint64_t now_tsc) noexcept {
-  process_mixed(*lane_, frames, n, now_tsc, false);
+  process_mixed(*lane_, frames, n, now_tsc, Origin::kDispatched);
 }
 void Pipeline::receive_released(rte_mbuf** frames, unsigned n, std::uint64_t now_tsc) noexcept {
-  process_mixed(*lane_, frames, n, now_tsc, true);
+  process_mixed(*lane_, frames, n, now_tsc, Origin::kReleased);
 }
 
 void Pipeline::transmit_foreign(rte_mbuf** frames, unsigned n) noexcept {

@@ -45,7 +45,7 @@ bool notify(Lane& lane, const Burst& burst, rte_mbuf* frame, const Parsed& parse
   }
   if (!make_notice(*frame, parsed, *burst.state, told, burst.now_ns)) return false;
   ++lane.tally.of(FrameRole::kNotice);
-  lane.egress.add(burst.ingress, frame,
+  lane.egress.add(burst.ingress, frame, frame->pkt_len,
                   Egress::tag(burst.ingress, FrameRole::kNotice, envelope.traffic_class()));
   return true;
 }
@@ -182,7 +182,7 @@ void answer_echo(Lane& lane, const Burst& burst, unsigned i) noexcept {
   trace_end(lane, i,
             {.stage = TraceStage::kRewrite, .verdict = Verdict::kAnswer, .detail = burst.ingress});
   ++lane.tally.of(FrameRole::kAnswer);
-  lane.egress.add(burst.ingress, frame,
+  lane.egress.add(burst.ingress, frame, frame->pkt_len,
                   Egress::tag(burst.ingress, FrameRole::kAnswer, envelope.traffic_class()));
 }
 

@@ -69,9 +69,11 @@ std::uint64_t Idler::sleep() noexcept {
   const std::uint64_t limit_ns = all_wake_ ? kInterruptSleepNs : sleep_ns_;
   const timespec timeout{.tv_sec = 0, .tv_nsec = static_cast<long>(limit_ns)};
   const std::uint64_t start_ns = monotonic_ns();
-  ::ppoll(fds_.data(), fds_.size(), &timeout, nullptr);
+  if (::ppoll(fds_.data(), fds_.size(), &timeout, nullptr) > 0) {
+    read_counts();
+    leave_broken();
+  }
   sleep_ns_ = std::min(2 * sleep_ns_, longest_sleep_ns_);
-  read_counts();
   disarm();
   return monotonic_ns() - start_ns;
 }
@@ -81,6 +83,16 @@ void Idler::read_counts() noexcept {
     if (!with_interrupt_[i].counts || (fds_[i + 1].revents & POLLIN) == 0) continue;
     std::uint64_t count = 0;
     [[maybe_unused]] const auto got = ::read(with_interrupt_[i].fd, &count, sizeof count);
+  }
+}
+
+// The wire behind a queue is gone (a TAP device was deleted): its descriptor would end every sleep
+// at once. Poll passes over negative ones; the queue is looked at after short sleeps instead.
+void Idler::leave_broken() noexcept {
+  for (std::size_t i = 1; i < fds_.size(); ++i) {
+    if ((fds_[i].revents & (POLLERR | POLLHUP | POLLNVAL)) == 0) continue;
+    fds_[i].fd = -1;
+    all_wake_ = false;
   }
 }
 

@@ -50,6 +50,7 @@ class Idler {
 
   void disarm() noexcept;
   void read_counts() noexcept;
+  void leave_broken() noexcept;
 
   IdlePolicy policy_;
   Waker* waker_;

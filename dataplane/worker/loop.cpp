@@ -53,8 +53,9 @@ void Worker::Loop::run(const std::atomic<bool>& stop) noexcept {
   // Relaxed: nothing else is handed over with the flag.
   while (!stop.load(std::memory_order_relaxed)) {
     const std::uint64_t now_tsc = rte_rdtsc();
+    account(now_tsc);
     const unsigned work = poll(now_tsc);
-    account(now_tsc, work);
+    busy_since_tsc_ = work != 0 ? now_tsc : 0;
     readers.quiescent(context_.index);
     if ((++loops_ & (kHousekeepingLoops - 1)) == 0) housekeep(now_tsc);
     if (work != 0) {
@@ -127,9 +128,10 @@ void Worker::Loop::wake_others() noexcept {
   }
 }
 
-void Worker::Loop::account(std::uint64_t start_tsc, unsigned work) noexcept {
-  if (work == 0) return;
-  const std::uint64_t took_tsc = rte_rdtsc() - start_tsc;
+// The loop that ended just now, if it had something to do; one look at the TSC serves both.
+void Worker::Loop::account(std::uint64_t now_tsc) noexcept {
+  if (busy_since_tsc_ == 0) return;
+  const std::uint64_t took_tsc = now_tsc - busy_since_tsc_;
   ++busy_loops_;
   busy_tsc_ += took_tsc;
   longest_tsc_ = std::max(longest_tsc_, took_tsc);

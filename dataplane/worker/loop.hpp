@@ -46,7 +46,7 @@ class Worker::Loop {
   unsigned poll_queues(std::uint64_t now_tsc) noexcept;
   unsigned poll_rings(std::uint64_t now_tsc) noexcept;
   void wake_others() noexcept;
-  void account(std::uint64_t start_tsc, unsigned work) noexcept;
+  void account(std::uint64_t now_tsc) noexcept;
   void housekeep(std::uint64_t now_tsc) noexcept;
   void clear_counters() noexcept;
   void rest(std::uint64_t now_tsc) noexcept;
@@ -64,6 +64,7 @@ class Worker::Loop {
   Frames frames_;
 
   std::uint64_t loops_ = 0;
+  std::uint64_t busy_since_tsc_ = 0;  // start of the last loop; 0: it found nothing
   std::uint64_t loops_published_ = 0;
   std::uint64_t busy_loops_ = 0;
   std::uint64_t busy_tsc_ = 0;

@@ -7,6 +7,7 @@
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
+#include <sched.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -193,7 +194,7 @@ Stages run_stages(BenchWorld& world, const Setting& setting, std::uint64_t messa
     const unsigned n =
         rte_eth_rx_burst(0, 0, frames.data(), static_cast<std::uint16_t>(setting.burst));
     const std::uint64_t t1 = rte_rdtsc();
-    const Burst burst = begin_burst(*lane, 0, t1, false);
+    const Burst burst = begin_burst(*lane, 0, t1, Origin::kQueue);
     classify<kGuard>(*lane, burst, frames.data(), n);
     const std::uint64_t t2 = rte_rdtsc();
     resolve<kGuard>(*lane, burst);
@@ -285,6 +286,8 @@ void measure_testpmd(const Options& options, bool huge_pages) {
 }
 
 void measure(const Options& options) {
+  cpu_set_t all_cpus;
+  ::sched_getaffinity(0, sizeof all_cpus, &all_cpus);
   const int cpu = perf::pin_to_last_cpu();
   if (cpu < 0) throw std::runtime_error("cannot pin to a CPU");
   const std::uint64_t most = *std::ranges::max_element(options.routes);
@@ -305,6 +308,7 @@ void measure(const Options& options) {
       }
     }
   }
+  ::sched_setaffinity(0, sizeof all_cpus, &all_cpus);  // for testpmd, which wants two
   if (options.testpmd) measure_testpmd(options, huge);
 }
 

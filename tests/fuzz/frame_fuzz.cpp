@@ -110,9 +110,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     FUZZ_REQUIRE(parsed.udp_bytes >= sizeof(UdpHeader) + kEnvelopeBytes);
     FUZZ_REQUIRE(!view.chained);
   }
-  const PlainPattern pattern(port);
+  const PlainPattern pattern(local, port.message_port, port.vlan);
   bool is_plain = false;
-  if (pattern.usable && frame.size() >= kMinPlainBytes && !view.chained &&
+  if (pattern.usable() && frame.size() >= kMinPlainBytes && !view.chained &&
       checksum != IpChecksum::kBad) {
     const PlainFrame found =
         match_plain(frame.data(), view.bytes, checksum == IpChecksum::kGood, pattern, kNowNs);

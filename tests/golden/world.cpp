@@ -367,6 +367,17 @@ rte_mbuf* World::make(std::uint16_t port, const Bytes& bytes) {
   return frame;
 }
 
+const PortTable& World::ports() {
+  return fabric().ports;
+}
+rte_mempool* World::pool() {
+  return fabric().pool;
+}
+void World::feed(std::uint16_t port, const std::vector<Bytes>& frames) {
+  for (const Bytes& bytes : frames)
+    require(rte_ring_sp_enqueue(fabric().tx[port], make(port, bytes)) == 0, "the port is full");
+}
+
 void World::receive(std::uint16_t port, const std::vector<Bytes>& frames) {
   std::vector<rte_mbuf*> burst;
   for (const Bytes& bytes : frames)

@@ -93,6 +93,12 @@ class World {
   void exhaust_buffers();             // no copies can be made until the World ends
   void advance_ms(std::uint64_t ms);  // once
   dataplane::Pipeline& pipeline() { return *pipeline_; }
+  // For tests that run whole workers: puts frames where a worker that polls the port finds them.
+  void feed(std::uint16_t port, const std::vector<Bytes>& frames);
+  rte_mbuf* make(std::uint16_t port, const Bytes& bytes);
+  dataplane::Tables& tables() { return *tables_; }
+  static const dataplane::PortTable& ports();
+  static rte_mempool* pool();
 
   // Results since the last call, in order within each place; places in the order 0..3, host, hold,
   // control.
@@ -106,7 +112,6 @@ class World {
   unsigned missing_buffers() const;
 
  private:
-  rte_mbuf* make(std::uint16_t port, const Bytes& bytes);
   void connect();
 
   std::unique_ptr<dataplane::Tables> tables_;

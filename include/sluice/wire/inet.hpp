@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -189,13 +190,16 @@ inline std::uint64_t checksum_add(const void* data, std::size_t bytes,
   return sum;
 }
 
+// A half added to the other half by a rotation: the upper half of the sum has the carry in it.
 constexpr std::uint16_t checksum_fold(std::uint64_t sum) noexcept {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  auto folded = static_cast<std::uint32_t>((sum & 0xffff) + (sum >> 16));
-  folded = (folded & 0xffff) + (folded >> 16);
-  return static_cast<std::uint16_t>((folded & 0xffff) + (folded >> 16));
+  sum += std::rotr(sum, 32);
+  auto half = static_cast<std::uint32_t>(sum >> 32);
+  half += std::rotr(half, 16);
+  return static_cast<std::uint16_t>(half >> 16);
 }
+static_assert(checksum_fold(0) == 0 && checksum_fold(0xffff) == 0xffff &&
+              checksum_fold(0x1fffe) == 0xffff && checksum_fold(UINT64_MAX) == 0xffff &&
+              checksum_fold(0x0001000200030004) == 10 && checksum_fold(0xffff0000ffff0001) == 1);
 static_assert(std::endian::native == std::endian::little, "checksum_add assumes it");
 
 }  // namespace sluice
