@@ -1,12 +1,10 @@
 #include "controlplane/link/programmer.hpp"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <ranges>
-#include <stdexcept>
 
 #include "controlplane/link/programmer_state.hpp"
+#include "sluice/base/random.hpp"
 
 namespace sluice::controlplane {
 
@@ -107,10 +105,7 @@ void Programmer::State::group_unreferenced(std::uint32_t handle) {
 
 Programmer::Programmer() : state_(std::make_unique<State>()) {
   // A key is needed before the first route; whoever has a durable one sets it before starting.
-  std::array<std::uint8_t, 16> key;
-  if (::getrandom(key.data(), key.size(), 0) != static_cast<ssize_t>(key.size()))
-    throw std::runtime_error("getrandom gave no random bytes");
-  set_hash_key(key);
+  set_hash_key(random_bytes<16>());
 }
 Programmer::~Programmer() = default;
 

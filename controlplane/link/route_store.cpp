@@ -1,24 +1,11 @@
 #include "controlplane/link/route_store.hpp"
 
-#include <sys/random.h>
-
-#include <stdexcept>
+#include "sluice/base/random.hpp"
 
 namespace sluice::controlplane {
 
-namespace {
-
-HashKey random_key() {
-  HashKey key;
-  if (::getrandom(key.bytes.data(), key.bytes.size(), 0) != static_cast<ssize_t>(key.bytes.size()))
-    throw std::runtime_error("getrandom gave no random bytes");
-  return key;
-}
-
-}  // namespace
-
 RouteStore::RouteStore()
-    : hasher_(IdHasher::create(random_key())), index_(1024, kNone), mask_(1023) {}
+    : hasher_(IdHasher::create(HashKey{random_bytes<16>()})), index_(1024, kNone), mask_(1023) {}
 
 std::uint32_t RouteStore::find(const Id& id) const noexcept {
   for (std::uint32_t i = home(id);; i = (i + 1) & mask_) {

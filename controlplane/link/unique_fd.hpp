@@ -1,4 +1,5 @@
-// A file descriptor that is closed by its owner. A plain value; any thread.
+// A file descriptor that is closed by its owner. Movable, never copied; any thread, one at a time.
+// get() lends it, release() gives it away.
 #pragma once
 
 #include <unistd.h>

@@ -1,4 +1,5 @@
-// Checks of what came out of the shared region, on private copies. Pure functions; any thread.
+// Checks of what came out of the shared region. Pure functions, any thread; they must be given
+// private copies, since the dataplane may write to the region at any time.
 #pragma once
 
 #include "sluice/link/messages.hpp"

@@ -1,13 +1,12 @@
 #include "dataplane/apply/hold_queue.hpp"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <vector>
 
 #include "sluice/base/clock.hpp"
+#include "sluice/base/random.hpp"
 #include "sluice/hash/id_hash.hpp"
 
 namespace sluice::dataplane {
@@ -42,19 +41,12 @@ struct Entry {
   bool asked = false;
 };
 
-IdHasher random_hasher() {
-  HashKey key;
-  // Without entropy the queue still works, only its buckets can be foreseen.
-  [[maybe_unused]] const auto got = ::getrandom(key.bytes.data(), key.bytes.size(), 0);
-  return IdHasher::create(key);
-}
-
 }  // namespace
 
 struct HoldQueue::State {
   HoldSink& sink;
   HoldLimits limits;
-  IdHasher hasher = random_hasher();
+  IdHasher hasher = IdHasher::create(HashKey{random_bytes<16>()});  // no buckets to be foreseen
   std::vector<Node> nodes;
   std::vector<Entry> entries;        // at most one per message
   std::vector<std::uint32_t> index;  // entry by hash of its id; linear probing, half full at most

@@ -3,13 +3,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
+#include "sluice/base/bytes.hpp"
 #include "sluice/base/clock.hpp"
+#include "sluice/base/random.hpp"
 
 namespace sluice::dataplane {
 
@@ -39,9 +40,7 @@ Result<std::unique_ptr<StatusMemory>> StatusMemory::create() {
   segment->bytes = sizeof(link::StatusSegment);
   segment->pid = static_cast<std::uint32_t>(::getpid());
   segment->started_ns = monotonic_ns();
-  if (::getrandom(&segment->instance, sizeof segment->instance, 0) !=
-      static_cast<ssize_t>(sizeof segment->instance))
-    segment->instance = segment->started_ns;  // only has to differ from start to start
+  segment->instance = load<std::uint64_t>(random_bytes<sizeof segment->instance>().data());
   return std::unique_ptr<StatusMemory>(new StatusMemory(fd, segment));
 }
 
