@@ -1,4 +1,5 @@
-// Checks of a command that need no tables: kinds, ranges, reserved bytes. On a private copy; pure.
+// Checks of a command that need no tables: kinds, ranges, reserved bytes. Pure functions, any
+// thread; they must be given a private copy, since the control plane may write to the ring.
 #pragma once
 
 #include "sluice/link/messages.hpp"

@@ -1,4 +1,5 @@
-// What the processes of the link benchmark agree on: ids by number, and the router's address.
+// What the processes of the link benchmark agree on: ids by number, and the router's address. Pure;
+// any thread.
 #pragma once
 
 #include "sluice/base/bytes.hpp"

@@ -21,9 +21,8 @@
 #include "perf/support/report.hpp"
 #include "perf/support/tsc.hpp"
 
+namespace sluice {
 namespace {
-
-using namespace sluice;
 
 struct Options {
   std::uint64_t routes = 1'000'000;
@@ -246,9 +245,7 @@ void start_eal(std::uint64_t routes) {
   std::exit(1);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int parse_and_run(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "--control")
     return perf::ControlProcess::run(argc, argv);
   Options options;
@@ -270,4 +267,11 @@ int main(int argc, char** argv) {
   if (options.worker) bench.updates(true);
   bench.resync();
   return 0;
+}
+
+}  // namespace
+}  // namespace sluice
+
+int main(int argc, char** argv) {
+  return sluice::parse_and_run(argc, argv);
 }

@@ -18,9 +18,8 @@
 #include "sluice/hash/id_hash.hpp"
 #include "sluice/hash/siphash.hpp"
 
+namespace sluice {
 namespace {
-
-using namespace sluice;
 
 constexpr unsigned kMaxBurst = 64;
 constexpr std::string_view kSipHash = "siphash24";
@@ -163,10 +162,11 @@ int parse_and_run(int argc, char** argv) {
 }
 
 }  // namespace
+}  // namespace sluice
 
 int main(int argc, char** argv) {
   try {
-    return parse_and_run(argc, argv);
+    return sluice::parse_and_run(argc, argv);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "hash_bench: %s\n", error.what());
     return 1;

@@ -27,9 +27,9 @@
 #include "perf/support/tsc.hpp"
 #include "sluice/base/ids.hpp"
 
+namespace sluice {
 namespace {
 
-using namespace sluice;
 using dataplane::RouteTable;
 
 constexpr std::size_t kMaxQueries = 1U << 22;
@@ -254,9 +254,7 @@ int run(const Options& options) {
   return Bench(options, name).run() ? 0 : 1;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int parse_and_run(int argc, char** argv) {
   Options options;
   bool smoke = false;
   CLI::App app("Cycles per look-up of the route table", "table_bench");
@@ -287,4 +285,11 @@ int main(int argc, char** argv) {
     options.cycles_per_run = 1e5;
   }
   return run(options);
+}
+
+}  // namespace
+}  // namespace sluice
+
+int main(int argc, char** argv) {
+  return sluice::parse_and_run(argc, argv);
 }

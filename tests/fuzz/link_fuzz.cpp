@@ -18,10 +18,8 @@
 #include "dataplane/table/tables.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
+namespace sluice::dataplane {
 namespace {
-
-using namespace sluice;
-using namespace sluice::dataplane;
 
 constexpr std::uint16_t kPorts = 3;
 constexpr std::size_t kSlots = 64;
@@ -106,9 +104,7 @@ void check_slots(const std::uint8_t* data, std::size_t size) {
   if (controlplane::valid_event(event)) FUZZ_REQUIRE(event.kind != link::EventKind{});
 }
 
-}  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void run(const std::uint8_t* data, std::size_t size) {
   spdlog::set_level(spdlog::level::off);
   check_slots(data, size);
   std::vector<link::Command> commands{link::Command{}};
@@ -121,5 +117,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     commands.push_back(command);
   }
   apply(commands);
+}
+
+}  // namespace
+}  // namespace sluice::dataplane
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  sluice::dataplane::run(data, size);
   return 0;
 }

@@ -1,6 +1,6 @@
-// The cache line as the unit of ownership between threads and processes.
+// The cache line as the unit of ownership between threads and processes: what different writers own
+// lies in different lines. A constant.
 #pragma once
-
 #include <cstddef>
 
 namespace sluice {

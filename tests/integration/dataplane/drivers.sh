@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Software drivers besides net_tap: each starts with one port, stops in order, and where it has a kernel interface on
 # the other end the kernel behind the router answers through it.
+# shellcheck source=tests/support/netns.sh disable=SC2317  # functions are called by name
 . "$(dirname "$0")/../../support/netns.sh"
 
 dataplane=$(program sluice-dataplane)

@@ -2,6 +2,7 @@
 # A dataplane alone, without a control plane: the kernel behind its host interfaces answers pings through a software
 # port, a killed dataplane comes back to the addresses it left, an orderly stop leaves nothing behind, and while nothing
 # happens it hardly uses the CPU.
+# shellcheck source=tests/support/netns.sh disable=SC2317  # functions are called by name
 . "$(dirname "$0")/../../support/netns.sh"
 
 run_dir=/run/sluice
@@ -50,7 +51,7 @@ configure_link - sl-p0 10.0.0.1/24 fd00::1/64
 check "the kernel answers IPv4 through the port" in_host h0 ping -c3 -i0.2 -W2 10.0.0.1
 check "the kernel answers IPv6 through the port" in_host h0 ping -c3 -i0.2 -W2 fd00::1
 check "and asks" ping -c2 -i0.2 -W2 10.0.0.2
-check "a full frame goes through, checksums are complete" in_host h0 ping -c2 -i0.2 -s 1472 -M do -W2 10.0.0.1
+check "a full frame goes through, checksums are complete" in_host h0 ping -c2 -i0.2 -s 1472 -M "do" -W2 10.0.0.1
 
 # Port p1 carries VLAN 7; the kernel of the router sees it untagged.
 give_link wire1 h1

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What cannot work is refused before anything is started, with the reason and the remedy, and status 1; a mistake on
 # the command line is status 2. Each refusal is a small change to a configuration that works.
+# shellcheck source=tests/support/netns.sh disable=SC2317  # functions are called by name
 . "$(dirname "$0")/../../support/netns.sh"
 
 dataplane=$(program sluice-dataplane)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Two workers: on a port with one queue, where one worker receives for both and sends for both; and on one with a queue
 # for each. The kernel answers through both ports, whatever worker a frame comes to.
+# shellcheck source=tests/support/netns.sh disable=SC2317  # functions are called by name
 . "$(dirname "$0")/../../support/netns.sh"
 
 if [ "$(nproc)" -lt 2 ]; then

@@ -1,4 +1,5 @@
 // The control plane's side of the link: programmer, link and an io_context that the test drives.
+// One thread, the test's.
 #pragma once
 
 #include <asio/io_context.hpp>

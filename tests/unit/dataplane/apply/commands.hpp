@@ -1,4 +1,5 @@
-// Valid commands of every kind, for tests to apply or to spoil.
+// Valid commands of every kind, for tests to apply or to spoil. Plain values: each call makes a new
+// one with all unused bytes zero.
 #pragma once
 
 #include <vector>

@@ -1,4 +1,5 @@
-// Ids by number, for tests of tables: distinct for distinct numbers. Any thread.
+// Ids by number, for tests of tables: distinct for distinct numbers, and the same in each run. Any
+// thread.
 #pragma once
 
 #include <cstdint>
