@@ -44,7 +44,7 @@ void ControlBridge::State::hold_or_release(rte_mbuf* frame, std::uint16_t worker
     return;
   }
   const Id& destination = view->envelope.destination;
-  const Outlook now = outlook(destination);
+  const Outlook now = outlook(view->envelope);
   // Not past those that came before it.
   if (now == Outlook::kGoes && !hold.holds(destination) && release(frame, worker)) return;
   std::uint64_t expires_ns = UINT64_MAX;
@@ -57,32 +57,54 @@ void ControlBridge::State::hold_or_release(rte_mbuf* frame, std::uint16_t worker
   if (now == Outlook::kGoes) hold.release(destination);
 }
 
-ControlBridge::State::Outlook ControlBridge::State::outlook(const Id& destination) const {
+ControlBridge::State::Outlook ControlBridge::State::outlook(const Envelope& envelope) const {
   const RouteTable* routes = options.tables->routes.load(std::memory_order_relaxed);
   if (routes == nullptr) return Outlook::kNoRoute;
-  const Action action = routes->find(destination);
-  const auto unresolved = [this](std::uint32_t index) {
-    return AdjacencyTable::state(options.tables->adjacencies.at(index)) ==
-           AdjacencyState::kUnresolved;
-  };
+  const Action action = routes->find(envelope.destination);
   switch (action.kind()) {
     case ActionKind::kNone:
       return Outlook::kNoRoute;
     case ActionKind::kAdjacency:
-      return unresolved(action.index()) ? Outlook::kUnresolved : Outlook::kGoes;
+      return AdjacencyTable::state(options.tables->adjacencies.at(action.index())) ==
+                     AdjacencyState::kUnresolved
+                 ? Outlook::kUnresolved
+                 : Outlook::kGoes;
     case ActionKind::kGroup: {
       const Group* group = options.tables->groups.at(action.index());
-      if (group == nullptr || group->members().empty()) return Outlook::kGoes;
-      for (const GroupMember& member : group->members()) {
-        if (!unresolved(member.adjacency)) return Outlook::kGoes;
-      }
-      return Outlook::kUnresolved;
+      return group == nullptr ? Outlook::kGoes : outlook(envelope, *group);
     }
     case ActionKind::kUnreachable:
     case ActionKind::kLocal:
       break;
   }
   return Outlook::kGoes;
+}
+
+// As the pipeline sees it (deliver.cpp): a group's message waits while none of those who may get it
+// can be reached and one of them is unresolved. Told otherwise here, it would go to and fro between
+// manager and worker for ever.
+ControlBridge::State::Outlook ControlBridge::State::outlook(const Envelope& envelope,
+                                                            const Group& group) const {
+  const Tables& tables = *options.tables;
+  const Tenants& tenants = *tables.forwarding.load(std::memory_order_relaxed)->tenants;
+  const std::uint32_t ports_up = options.ports->up.load(std::memory_order_relaxed);
+  const auto usable = [&](const Adjacency& adjacency) {
+    return AdjacencyTable::state(adjacency) == AdjacencyState::kUp &&
+           (ports_up >> (adjacency.port & (kMaxPorts - 1)) & 1) != 0;
+  };
+  Outlook outlook = Outlook::kGoes;
+  for (const GroupMember& member : group.members()) {
+    if (member.id == envelope.source || !tenants.allowed(envelope.tenant.get(), member.tenant))
+      continue;
+    const Adjacency& first = tables.adjacencies.at(member.adjacency);
+    if (AdjacencyTable::state(first) == AdjacencyState::kUnresolved) {
+      outlook = Outlook::kUnresolved;
+    } else if (usable(first) ||
+               (first.backup < kMaxAdjacencies && usable(tables.adjacencies.at(first.backup)))) {
+      return Outlook::kGoes;
+    }
+  }
+  return outlook;
 }
 
 std::uint16_t ControlBridge::State::ingress(const rte_mbuf& frame) const {

@@ -57,7 +57,8 @@ struct ControlBridge::State final : HoldSink {
 
   // What the pipeline would do with a message for the id now.
   enum class Outlook : std::uint8_t { kGoes, kNoRoute, kUnresolved };
-  Outlook outlook(const Id& destination) const;
+  Outlook outlook(const Envelope& envelope) const;
+  Outlook outlook(const Envelope& envelope, const Group& group) const;
   std::uint16_t ingress(const rte_mbuf& frame) const;  // port index
   void tell_sender(rte_mbuf* frame, std::uint16_t worker, std::uint16_t port, DropReason reason);
 
