@@ -172,7 +172,10 @@ struct LinkServer::Impl {
     return true;
   }
 
+  // Closing our descriptor is not enough for the doorbell: the peer has another of the same file,
+  // and as long as that lives epoll would go on telling of it.
   void close_peer() {
+    if (fds.wake_us) ::epoll_ctl(epoll.get(), EPOLL_CTL_DEL, fds.wake_us.get(), nullptr);
     unmap();
     fds = {};
     peer = {};
