@@ -1,4 +1,5 @@
-// A real sluice-controlplane in a network namespace of the test's own, and a client for it.
+// A real sluice-controlplane in a network namespace of the test's own, and a client for it. One
+// thread; all it starts ends with it. Needs root.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
