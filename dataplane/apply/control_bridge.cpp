@@ -69,6 +69,7 @@ void ControlBridge::detach() {
   s.region = nullptr;
   s.punts.reset();
   s.injects.reset();
+  s.corrupt = false;  // it was the peer's that is gone
   if (s.trace_left == 0) return;
   s.trace_left = 0;  // nobody reads it any more
   s.options.tables->publish(std::unique_ptr<const TraceFilter>());

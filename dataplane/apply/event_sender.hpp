@@ -20,6 +20,7 @@ class EventSender {
   void detach() noexcept {
     region_ = nullptr;
     producer_.reset();
+    corrupt_ = false;  // it was the peer's that is gone
   }
 
   // False: not delivered.
