@@ -94,6 +94,10 @@ void follow_route(Lane& lane, const Burst& burst, unsigned i, Action action,
       }
       return refuse(DropReason::kTypeNotAllowed);
     case ActionKind::kGroup:
+      // Whoever offers a capability that is named like an agent must not get the agent's messages.
+      if ((envelope.flags & message_flag::kCapability) == 0) {
+        return refuse(DropReason::kUnknownDestination);
+      }
       // A capability belongs to no tenant; each of its members does.
       return deliver_to_group(lane, burst, i, action);
     case ActionKind::kAdjacency:

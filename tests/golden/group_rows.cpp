@@ -67,6 +67,11 @@ void add_one(std::vector<Row>& rows) {
                   .frames = {build(packet)},
                   .expected = by_port({{packet, kMembers[1]}}),
                   .counters = forwarded_counters(0, 2)});
+  rows.push_back({.name = "not_to_who_offers_an_agents_name",
+                  .set_up = group(GroupPolicy::kRoundRobin, kMembers),
+                  .frames = {build(to_group(0))},
+                  .expected = {},
+                  .counters = dropped("unknown_destination")});
   rows.push_back({.name = "empty_group",
                   .set_up = group(GroupPolicy::kRoundRobin, {}),
                   .frames = {build(packet)},
