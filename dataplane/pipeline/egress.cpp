@@ -33,6 +33,7 @@ Egress::Egress(const PortTable& ports, const std::array<PortEgress, kMaxPorts>& 
   for (unsigned port = 0; port < kMaxPorts; ++port) {
     if (ways_[port].tx_queue == kNoQueue && ways_[port].through == nullptr) continue;
     reachable_ |= 1u << port;
+    // lint: allow allocation: at creation
     queue_[port] = std::make_unique<ClassQueue>();
   }
 }

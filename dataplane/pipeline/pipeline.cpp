@@ -53,7 +53,9 @@ Result<std::unique_ptr<Pipeline>> Pipeline::create(const PipelineConfig& config)
   if (!meters) return fail(std::move(meters.error()), "tenant meters of a worker");
   auto cursors = NodeArray<std::uint32_t>::create(kMaxGroups, config.socket);
   if (!cursors) return fail(std::move(cursors.error()), "group positions of a worker");
+  // lint: allow allocation: at creation
   auto lane = std::make_unique<Lane>(config, std::move(*meters), std::move(*cursors));
+  // lint: allow allocation: at creation
   return std::unique_ptr<Pipeline>(new Pipeline(std::move(lane)));
 }
 

@@ -16,7 +16,11 @@
 namespace sluice::perf {
 namespace {
 
-using namespace dataplane;
+using dataplane::AdjacencyKey;
+using dataplane::ForwardingState;
+using dataplane::RouteChange;
+using dataplane::RouteOutcome;
+using dataplane::Tables;
 
 constexpr std::uint32_t kRouterAddress = 10U << 24 | 1;  // 10.0.0.1
 constexpr MacAddress kRouterMac = {2, 0, 0, 0, 0, 1};

@@ -26,10 +26,9 @@
 #include "sluice/base/clock.hpp"
 #include "sluice/wire/envelope.hpp"
 
+namespace sluice::dataplane {
 namespace {
 
-using namespace sluice;
-using namespace sluice::dataplane;
 using perf::BenchWorld;
 using perf::MessageMaker;
 
@@ -290,7 +289,7 @@ class Hostile {
         *slot, std::make_unique<const Group>(capability, GroupPolicy::kRoundRobin, members), 1);
     const std::array<Id, 2> ids = {router, capability};
     const std::array<Action, 2> actions = {Action(ActionKind::kLocal, 0, 0, perf::kTenant, 1),
-                                           Action(ActionKind::kGroup, *slot, 0, perf::kTenant, 1)};
+                                           Action(ActionKind::kGroup, *slot, 0, 0, 1)};
     std::array<RouteChange, 2> changes;
     tables.set_routes(ids.data(), actions.data(), 2, changes.data());
   }
@@ -353,6 +352,7 @@ void run(std::uint64_t messages, std::uint64_t seed) {
 }
 
 }  // namespace
+}  // namespace sluice::dataplane
 
 int main(int argc, char** argv) {
   std::uint64_t messages = 1'000'000;
@@ -362,9 +362,9 @@ int main(int argc, char** argv) {
   app.add_option("--seed", seed);
   CLI11_PARSE(app, argc, argv);
   try {
-    run(messages, seed);
+    sluice::dataplane::run(messages, seed);
   } catch (const std::exception& error) {
-    perf::progress("hostile_run: {}", error.what());
+    sluice::perf::progress("hostile_run: {}", error.what());
     return 1;
   }
   return 0;

@@ -29,10 +29,9 @@
 #include "perf/support/tsc.hpp"
 #include "sluice/base/clock.hpp"
 
+namespace sluice::dataplane {
 namespace {
 
-using namespace sluice;
-using namespace sluice::dataplane;
 using perf::BenchWorld;
 using perf::MessageMaker;
 
@@ -313,9 +312,10 @@ void measure(const Options& options) {
 }
 
 }  // namespace
+}  // namespace sluice::dataplane
 
 int main(int argc, char** argv) {
-  Options options;
+  sluice::dataplane::Options options;
   CLI::App app("Cycles per message of the dataplane's pipeline over a null port");
   app.add_option("--routes", options.routes, "agents in the table")->delimiter(',');
   app.add_option("--order", options.orders, "random, sequential")
@@ -334,13 +334,13 @@ int main(int argc, char** argv) {
   if (options.smoke) {
     options.routes = {10'000};
     options.orders = {"random"};
-    options.runs = perf::kSmokeRuns;
+    options.runs = sluice::perf::kSmokeRuns;
     options.messages = 100'000;
   }
   try {
-    measure(options);
+    sluice::dataplane::measure(options);
   } catch (const std::exception& error) {
-    perf::progress("pipeline_bench: {}", error.what());
+    sluice::perf::progress("pipeline_bench: {}", error.what());
     return 1;
   }
   return 0;

@@ -1,4 +1,5 @@
-// dpdk-testpmd on the same kind of device, for a rate to compare with. Main thread.
+// dpdk-testpmd on the same kind of device, for a rate to compare with: started as a process of its
+// own, read, ended. Main thread.
 #pragma once
 
 #include <cstdint>

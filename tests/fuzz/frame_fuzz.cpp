@@ -14,10 +14,8 @@
 #include "dataplane/pipeline/rewrite_plain.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
+namespace sluice::dataplane {
 namespace {
-
-using namespace sluice;
-using namespace sluice::dataplane;
 
 constexpr std::uint64_t kNowNs = 1'700'000'000'000'000'000;
 constexpr std::size_t kHeadroom = 128;
@@ -88,10 +86,8 @@ void check_plain_rewrite(const std::vector<std::uint8_t>& frame, const Parsed& p
   FUZZ_REQUIRE(general == plain_way);
 }
 
-}  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0) return 0;
+void check_frame(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return;
   const std::uint8_t choices = data[0];
   // A copy of its own exact size, so that the address sanitizer sees every byte read beyond.
   const std::vector<std::uint8_t> frame(data + 1, data + size);
@@ -123,12 +119,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       FUZZ_REQUIRE(parsed.udp_bytes == found.udp_bytes);
     }
   }
-  if (parsed.kind != FrameKind::kMessage) return 0;
+  if (parsed.kind != FrameKind::kMessage) return;
   const auto envelope = load<Envelope>(frame.data() + parsed.envelope_offset());
   const bool should_be_plain = parsed.l2_bytes == 14 && parsed.l3_bytes == 20 &&
                                envelope.type == 0 && envelope.header_bytes() == kEnvelopeBytes;
   FUZZ_REQUIRE(is_plain == should_be_plain);
   if (is_plain) check_plain_rewrite(frame, parsed);
   check_rewrite(frame, parsed);
+}
+
+}  // namespace
+}  // namespace sluice::dataplane
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  sluice::dataplane::check_frame(data, size);
   return 0;
 }

@@ -19,7 +19,12 @@
 namespace sluice::golden {
 namespace {
 
-using namespace dataplane;
+using dataplane::IdlePolicy;
+using dataplane::kNoQueue;
+using dataplane::thread_allocations;
+using dataplane::Waker;
+using dataplane::Worker;
+using dataplane::WorkerContext;
 
 constexpr Host kTo{1, Family::kIpv4, 1};
 

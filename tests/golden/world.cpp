@@ -16,7 +16,17 @@
 namespace sluice::golden {
 namespace {
 
-using namespace dataplane;
+using dataplane::AddressSet;
+using dataplane::AdjacencyKey;
+using dataplane::ForwardingState;
+using dataplane::Group;
+using dataplane::GroupMember;
+using dataplane::Pipeline;
+using dataplane::PipelineConfig;
+using dataplane::PortTable;
+using dataplane::RouteChange;
+using dataplane::Tables;
+using dataplane::TraceFilter;
 
 constexpr unsigned kBuffers = 4095;
 constexpr unsigned kExitRoom = 1023;
@@ -319,7 +329,7 @@ void World::add_group(const Id& capability, GroupPolicy policy, const std::vecto
   }
   const auto slot = tables_->groups.find_or_allocate(capability);
   tables_->groups.publish(*slot, std::make_unique<const Group>(capability, policy, list), 1);
-  set_route(capability, Action(ActionKind::kGroup, *slot, 0, kTenant, 1));
+  set_route(capability, Action(ActionKind::kGroup, *slot, 0, 0, 1));
 }
 
 void World::erase_group(const Id& capability) {
