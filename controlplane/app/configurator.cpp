@@ -22,6 +22,16 @@ std::size_t agents_in(const config::Config& config) {
   return count;
 }
 
+bool has_agent(const config::Config& config, const Id& id) {
+  const auto in = [&id](const std::vector<config::StaticAgent>& agents) {
+    return std::ranges::find(agents, id, &config::StaticAgent::id) != agents.end();
+  };
+  return in(config.agents) || in(config.file_agents) ||
+         std::ranges::any_of(config.peers, [&](const config::Peer& peer) {
+           return in(peer.agents) || in(peer.file_agents);
+         });
+}
+
 const config::Peer* find_peer(const config::Config& config, const std::string& name) {
   const auto at = std::ranges::find(config.peers, name, &config::Peer::name);
   return at == config.peers.end() ? nullptr : &*at;
@@ -71,6 +81,12 @@ Status Configurator::check(const config::Config& next) const {
                 fmt::format("{} agents do not fit dataplane.routes ({})", agents_in(next),
                             next.dataplane.routes),
                 ErrorOrigin::kConfig);
+  }
+  if (has_agent(next, config::router_id(next))) {
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("agents: id {} is this router's own", to_string(config::router_id(next))),
+        ErrorOrigin::kConfig);
   }
   for (const auto number : forwarding_.peers()) {
     const PeerInfo& known = forwarding_.peer(number);

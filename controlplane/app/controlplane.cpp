@@ -174,6 +174,7 @@ void ControlPlane::Impl::connect_parts() {
 
   programmer.set_hash_key(hash_key);
   programmer.set_router_id(config::router_id(config_now));
+  registry.reserve(config::router_id(config_now));
   [[maybe_unused]] const auto ok =
       programmer.set_route(config::router_id(config_now), {ActionKind::kLocal, kNoIndex, 0, 0});
   // Agents that registered in-band before we were restarted are served until they had time to

@@ -95,7 +95,8 @@ void Forwarding::rebuild(std::uint32_t capability, Group& group) {
     problem(handle.error());
     return;
   }
-  if (registry_.find(id) != kNoIndex) return;  // an agent of that name: it goes first
+  // An agent of that name goes first, and so does the router itself.
+  if (registry_.find(id) != kNoIndex || registry_.is_reserved(id)) return;
   if (auto ok = programmer_.set_route(id, {ActionKind::kGroup, *handle, 0, 0}); !ok) {
     problem(ok.error());
   }
@@ -103,7 +104,7 @@ void Forwarding::rebuild(std::uint32_t capability, Group& group) {
 
 void Forwarding::drop_group(std::uint32_t capability) {
   const Id& id = registry_.capabilities().at(capability).id;
-  if (registry_.find(id) == kNoIndex) programmer_.delete_route(id);
+  if (registry_.find(id) == kNoIndex && !registry_.is_reserved(id)) programmer_.delete_route(id);
   programmer_.delete_group(id);
   groups_.erase(capability);
 }

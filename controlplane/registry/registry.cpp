@@ -99,6 +99,9 @@ void Registry::remove_if(const std::function<bool(const Agent&)>& gone) {
 }
 
 Result<std::uint32_t> Registry::insert(const AgentSpec& spec, std::uint8_t generation, Time now) {
+  if (is_reserved(spec.id)) {
+    return fail(ErrorCode::kAlreadyExists, "id " + to_string(spec.id) + " is this router's own");
+  }
   if (agents_.size() >= limit_) {
     return fail(ErrorCode::kExhausted,
                 "the limit of " + std::to_string(limit_) + " agents (dataplane.routes) is reached");

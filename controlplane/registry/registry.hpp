@@ -122,6 +122,9 @@ class Registry {
   void set_listener(RegistryListener* listener) { listener_ = listener; }
   void set_limit(std::size_t agents) { limit_ = agents; }
   std::size_t limit() const { return limit_; }
+  // An id that nobody can have: the router's own, which answers pings itself.
+  void reserve(const Id& id) { reserved_ = id; }
+  bool is_reserved(const Id& id) const { return id == reserved_; }
   void set_policy(const LeasePolicy& policy) { policy_ = policy; }
   const LeasePolicy& policy() const { return policy_; }
 
@@ -210,6 +213,7 @@ class Registry {
   LeasePolicy policy_;
   RegistryCounters counters_;
   std::size_t limit_ = SIZE_MAX;
+  Id reserved_;
 };
 
 }  // namespace sluice::controlplane

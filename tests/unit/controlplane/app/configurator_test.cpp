@@ -67,6 +67,15 @@ peers:
 leases: {default-s: 20}
 )";
 
+TEST_F(ConfiguratorTest, NoAgentHasTheIdOfTheRouter) {
+  const auto own = to_string(config::router_id(parse("")));
+  const auto refused = apply(parse("tenants: [{id: 1, name: one}]\nagents:\n  - {id: " + own +
+                                   ", tenant: 1, endpoint: \"10.0.0.2:1\"}\n"));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find(own), std::string::npos);
+  EXPECT_EQ(registry_.size(), 0u);
+}
+
 TEST_F(ConfiguratorTest, PutsEverythingIntoEffect) {
   ASSERT_TRUE(apply(parse(kFirst)));
   EXPECT_EQ(registry_.size(), 3u);

@@ -238,6 +238,18 @@ TEST_F(ForwardingTest, CapabilityOfAnAgentsNameComesBackWhenTheAgentLeaves) {
   EXPECT_EQ(route("a/b/c/1")->kind, ActionKind::kGroup);
 }
 
+TEST_F(ForwardingTest, CapabilityOfTheRoutersNameDoesNotTakeItsRoute) {
+  const Id own = id_of_name("router/test");
+  registry_.reserve(own);
+  ASSERT_TRUE(programmer_.set_route(own, {ActionKind::kLocal, kNoIndex, 0, 0}));
+  add("a/b/c/1", "10.0.0.2:1", {"router/test"});
+  answer("10.0.0.2", NextHop::State::kUp);
+  forwarding_.flush();
+  EXPECT_EQ(route("router/test")->kind, ActionKind::kLocal);
+  ASSERT_TRUE(registry_.remove(id_of_name("a/b/c/1")));
+  ASSERT_TRUE(route("router/test")) << "nor does it take it along";
+}
+
 TEST_F(ForwardingTest, AsksForOneFlushForManyChanges) {
   int asked = 0;
   forwarding_.on_dirty([&] { ++asked; });

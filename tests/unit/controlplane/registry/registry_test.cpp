@@ -100,6 +100,18 @@ TEST_F(RegistryTest, RegistersRenewsAndExpiresAfterLeaseAndGrace) {
   EXPECT_EQ(recorder_.log, (std::vector<std::string>{"added a/b/c/1", "removed a/b/c/1"}));
 }
 
+TEST_F(RegistryTest, NobodyTakesTheIdOfTheRouter) {
+  registry_.reserve(id_of_name("a/b/c/1"));
+  const auto registered = enroll("a/b/c/1", 0);
+  ASSERT_FALSE(registered);
+  EXPECT_EQ(registered.error().code(), ErrorCode::kAlreadyExists);
+  const AgentSpec spec{.id = id_of_name("a/b/c/1"), .origin = Origin::kStatic};
+  EXPECT_FALSE(registry_.add(spec, at(0)));
+  EXPECT_FALSE(registry_.put_configured(spec, 1, at(0)));
+  EXPECT_TRUE(recorder_.log.empty());
+  EXPECT_TRUE(enroll("a/b/c/2", 0));
+}
+
 TEST_F(RegistryTest, GrantsLeasesWithinTheLimits) {
   registry_.set_policy({.default_s = 30, .min_s = 5, .max_s = 60, .grace_s = 0});
   EXPECT_EQ(enroll("a/b/c/1", 0, "10.0.0.2:1", {}, 1)->lease_s, 5u);
