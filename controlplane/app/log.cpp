@@ -66,7 +66,8 @@ class Log::Sink final : public spdlog::sinks::base_sink<std::mutex> {
   void sink_it_(const spdlog::details::log_msg& message) override {
     if (untold_ > 0) {
       const auto note =
-          fmt::format("level=warn process=controlplane event=log_lines_lost lines={}\n", untold_);
+          fmt::format("{}level=warn process=controlplane event=log_lines_lost lines={}\n",
+                      torn_ ? "\n" : "", untold_);
       if (!write_whole(note)) return lose();
       untold_ = 0;
     }
@@ -87,6 +88,7 @@ class Log::Sink final : public spdlog::sinks::base_sink<std::mutex> {
       if (written < 0 && errno == EINTR) continue;
       if (written <= 0) return false;
       text.remove_prefix(static_cast<std::size_t>(written));
+      torn_ = !text.empty();
     }
     return true;
   }
@@ -94,6 +96,7 @@ class Log::Sink final : public spdlog::sinks::base_sink<std::mutex> {
   std::string path_;  // empty: standard error
   int fd_;
   std::uint64_t untold_ = 0;
+  bool torn_ = false;  // the last line ends in its middle, where the disk was full
   std::atomic<std::uint64_t> lost_{0};
 };
 

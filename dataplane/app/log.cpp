@@ -29,7 +29,8 @@ class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
   void sink_it_(const spdlog::details::log_msg& message) override {
     if (lost_ > 0) {
       const auto note =
-          fmt::format("level=warn process=dataplane event=log_lines_lost lines={}\n", lost_);
+          fmt::format("{}level=warn process=dataplane event=log_lines_lost lines={}\n",
+                      torn_ ? "\n" : "", lost_);
       if (!write_whole(note)) {
         ++lost_;
         return;
@@ -49,6 +50,7 @@ class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
       if (written < 0 && errno == EINTR) continue;
       if (written <= 0) return false;
       text.remove_prefix(static_cast<std::size_t>(written));
+      torn_ = !text.empty();
     }
     return true;
   }
@@ -56,6 +58,7 @@ class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
   int fd_;
   bool owned_;
   std::uint64_t lost_ = 0;
+  bool torn_ = false;  // the last line ends in its middle, where the disk was full
 };
 
 spdlog::level::level_enum level_of(config::LogLevel level) {

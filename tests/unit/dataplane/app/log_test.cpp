@@ -74,6 +74,22 @@ TEST_F(Log, LinesLostToAFullDiskAreCountedAndTold) {
   EXPECT_TRUE(written.ends_with("event=after\n"));
 }
 
+TEST_F(Log, AfterALineTornByAFullDiskANewOneBegins) {
+  config::Log settings;
+  settings.file = folder_ + "/log";
+  ASSERT_TRUE(open_log(settings));
+  spdlog::error("event=before");
+  const auto full = limit_files(std::filesystem::file_size(settings.file) + 10);
+  spdlog::error("event=torn");
+  limit_files(full);
+  spdlog::error("event=after");
+  const auto written = text("log");
+  EXPECT_EQ(written.find("event=torn"), std::string::npos);
+  EXPECT_NE(written.find("\nlevel=warn process=dataplane event=log_lines_lost lines=1\n"),
+            std::string::npos)
+      << written;
+}
+
 TEST_F(Log, AFileThatCannotBeOpenedIsNamed) {
   config::Log settings;
   settings.file = folder_ + "/missing/log";
