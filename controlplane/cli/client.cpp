@@ -39,7 +39,7 @@ ErrorCode code_of(grpc::StatusCode code) {
 Error error_of(const grpc::Status& status, const std::string& socket,
                std::chrono::nanoseconds timeout) {
   const auto code = code_of(status.error_code());
-  std::string text = printable(status.error_message());
+  std::string text = printable_lines(status.error_message());
   if (status.error_code() == grpc::UNAVAILABLE) {
     // Of the transport or of the control plane itself? Ask the socket.
     if (auto ok = check_socket(socket); !ok) return ok.error();

@@ -27,6 +27,8 @@ std::string name_or_id(std::string_view name, std::string_view id_bytes);
 std::string words(std::string_view label);
 // Control characters of foreign text as '?', so that it cannot drive the terminal.
 std::string printable(std::string_view text);
+// The same for text of several lines, such as the mistakes of a configuration.
+std::string printable_lines(std::string_view text);
 
 // Colours, or none.
 class Paint {

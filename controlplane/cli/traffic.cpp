@@ -4,7 +4,9 @@
 #include <pthread.h>
 #include <sys/signalfd.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <fstream>
 
 #include "controlplane/cli/values.hpp"
@@ -32,9 +34,10 @@ Result<std::optional<agent::Token>> token_of(const Context& c) {
   if (c.args.has("token-file")) {
     const std::string path = c.args.text("token-file");
     std::ifstream file(path);
-    if (!(file >> text)) {
-      return fail(ErrorCode::kNotFound, "no token can be read from " + path);
+    if (!file) {
+      return fail(ErrorCode::kNotFound, path + " cannot be read: " + std::strerror(errno));
     }
+    if (!(file >> text)) return fail(ErrorCode::kNotFound, path + " is empty");
     if (!parse_token(text)) {
       return fail(ErrorCode::kCorrupt, path + " holds no token of 64 hexadecimal digits");
     }
@@ -51,7 +54,7 @@ Result<agent::Options> options_of(const Context& c) {
   if (c.args.has("id")) options.id = parse_id(c.args.text("id"));
   if (options.name.empty() && !options.id) {
     return wrong_usage(
-        "who is to send? Give --name ORGANISATION/NAMESPACE/SERVICE/INSTANCE or "
+        "which agent is this? Give --name ORGANISATION/NAMESPACE/SERVICE/INSTANCE or "
         "--id ID");
   }
   auto token = token_of(c);

@@ -284,7 +284,8 @@ class Agent {
     if (wait_error_) return std::unexpected(*wait_error_);
     return fail(ErrorCode::kTimeout,
                 "no answer from router " + to_string(options_.router) +
-                    "; is its control plane running and connected ('sluice status')?",
+                    "; is that its address, and is its control plane running and connected "
+                    "('sluice status')?",
                 ErrorOrigin::kPeer, true);
   }
 

@@ -41,7 +41,9 @@ inline Error socket_error(int number, std::string_view doing, const Endpoint& ro
   switch (number) {
     case ECONNREFUSED:
       return {ErrorCode::kUnavailable,
-              where + "nobody listens there; is sluice-dataplane running, and is the port right?",
+              where +
+                  "nobody listens there; is sluice-dataplane running, is the port right, and "
+                  "is this a host behind one of its ports, not the router's own?",
               ErrorOrigin::kPeer, true};
     case ENETUNREACH:
     case EHOSTUNREACH:

@@ -49,6 +49,8 @@ TEST(Text, TablesAlignDespiteColoursAndUtf8) {
 
 TEST(Text, ForeignTextCannotDriveTheTerminal) {
   EXPECT_EQ(printable("a\x1b[2Jb\n"), "a?[2Jb?");
+  EXPECT_EQ(printable_lines("a\x1b[2Jb\nc\rd"), "a?[2Jb\nc?d");
+  EXPECT_EQ(printable_lines("\n"), "\n");
 }
 
 TEST(Json, EscapesAndNests) {

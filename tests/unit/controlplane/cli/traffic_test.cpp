@@ -320,5 +320,12 @@ TEST(TrafficWithoutRouter, SaysWhereNobodyListens) {
       << ran.err;
 }
 
+TEST(TrafficWithoutRouter, SaysWhyThereIsNoToken) {
+  const auto ran = run_real({"ping", "a/b/c/d", "--router", "127.0.0.1:9", "--name", "a/b/c/e",
+                             "--token-file", "/nowhere/token"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_EQ(ran.err, "sluice: /nowhere/token cannot be read: No such file or directory\n");
+}
+
 }  // namespace
 }  // namespace sluice::cli
