@@ -137,6 +137,16 @@ class Builder final : public YAML::EventHandler {
   int documents_ = 0;
 };
 
+// YAML allows no tabs there, but the parser's message does not say so.
+bool indented_by_tab(std::string_view text) {
+  bool indenting = true;
+  for (const char c : text) {
+    if (indenting && c == '\t') return true;
+    indenting = c == '\n' || (indenting && c == ' ');
+  }
+  return false;
+}
+
 // The place of the first byte that is no UTF-8 (RFC 3629) or a control character YAML does not
 // allow.
 std::optional<Mark> bad_byte(std::string_view text) noexcept {
@@ -208,7 +218,9 @@ std::optional<Node> parse_yaml(std::string_view text, Report& report) {
   } catch (const Refused& refused) {
     report.add(refused.mark, std::string(), refused.message);
   } catch (const YAML::Exception& error) {
-    report.add(place(error.mark), std::string(), "not valid YAML: " + error.msg);
+    report.add(place(error.mark), std::string(),
+               "not valid YAML: " + error.msg +
+                   (indented_by_tab(text) ? "; a line begins with a tab, indent with blanks" : ""));
   } catch (const std::exception& error) {
     report.add({}, std::string(), std::string("cannot be read: ") + error.what());
   }

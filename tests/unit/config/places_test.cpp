@@ -114,6 +114,8 @@ TEST(Yaml, WhatIsNoYaml) {
   EXPECT_NE(only_mistake("dataplane:\n  burst: 8\n burst: 9").find("not valid YAML: "),
             std::string::npos);
   EXPECT_NE(only_mistake("a: b: c").find("not valid YAML: "), std::string::npos);
+  EXPECT_NE(only_mistake("dataplane:\n\tburst: 8\n").find("begins with a tab"), std::string::npos);
+  EXPECT_EQ(only_mistake("a: b:\tc").find("begins with a tab"), std::string::npos);
   EXPECT_EQ(mistakes("").size(), 2U);  // no workers, no ports
   EXPECT_EQ(mistakes("# nothing\n").size(), 2U);
 }
