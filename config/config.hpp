@@ -47,7 +47,7 @@ struct Dataplane {
   std::optional<std::uint32_t> manager_core;  // nullopt: any core but the workers'
   IdlePolicy idle = IdlePolicy::kAdaptive;
   std::uint32_t idle_after_us = 1000;  // without a message, before a worker begins to sleep
-  std::uint32_t idle_sleep_us = 100;   // one sleep
+  std::uint32_t idle_sleep_us = 500;   // longest sleep while a queue cannot wake
   HugePages huge_pages = HugePages::kAuto;
   std::uint32_t memory_mb = 512;  // of each NUMA node in use
   std::uint32_t mbufs = 32768;    // of each NUMA node in use

@@ -83,19 +83,17 @@ inline constexpr std::tuple kDataplaneKeys{
     Key{"idle",
         &Dataplane::idle,
         {.help = "What a worker without messages does: poll burns its core and reacts at once; "
-                 "adaptive "
-                 "sleeps in short steps, so that routers can share a machine.",
-         .change = Change::kLive}},
+                 "adaptive sleeps in short steps, so that routers can share a machine."}},
     Key{"idle-after-us",
         &Dataplane::idle_after_us,
         {.help = "With adaptive: how long nothing must arrive before a worker begins to sleep.",
-         .change = Change::kLive,
          .max = 1'000'000,
          .unit = "us"}},
     Key{"idle-sleep-us",
         &Dataplane::idle_sleep_us,
-        {.help = "With adaptive: length of one sleep, and so the most that it adds to a delay.",
-         .change = Change::kLive,
+        {.help = "With adaptive: longest sleep while some receive queue has no interrupt that "
+                 "could end it, "
+                 "and so the most that it adds to a delay.",
          .min = 1,
          .max = 100'000,
          .unit = "us"}},

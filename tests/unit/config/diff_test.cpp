@@ -22,9 +22,9 @@ TEST(Diff, EveryKeyOnItsOwn) {
   const Config base = good(kSmallest);
   const auto changed = [&](const std::string& text) { return keys_of(diff(base, good(text))); };
   EXPECT_EQ(changed(with_dataplane("burst: 16")), "dataplane.burst=boot");
-  EXPECT_EQ(changed(with_dataplane("idle: poll")), "dataplane.idle=live");
-  EXPECT_EQ(changed(with_dataplane("idle-after-us: 1")), "dataplane.idle-after-us=live");
-  EXPECT_EQ(changed(with_dataplane("idle-sleep-us: 1")), "dataplane.idle-sleep-us=live");
+  EXPECT_EQ(changed(with_dataplane("idle: poll")), "dataplane.idle=boot");
+  EXPECT_EQ(changed(with_dataplane("idle-after-us: 1")), "dataplane.idle-after-us=boot");
+  EXPECT_EQ(changed(with_dataplane("idle-sleep-us: 1")), "dataplane.idle-sleep-us=boot");
   EXPECT_EQ(changed(with_dataplane("huge-pages: on")), "dataplane.huge-pages=boot");
   EXPECT_EQ(changed(with_dataplane("manager-core: 0")), "dataplane.manager-core=boot");
   EXPECT_EQ(changed(with_dataplane("routes: 5000")), "dataplane.routes=boot");
@@ -70,10 +70,11 @@ TEST(Diff, ReloadIsRefusedWholeAndNamesEveryKey) {
             "router.message-port can only change at start; restart sluice-dataplane and "
             "sluice-controlplane\n"
             "dataplane.workers can only change at start; restart sluice-dataplane\n"
+            "dataplane.idle can only change at start; restart sluice-dataplane\n"
             "ports[0].device can only change at start; restart sluice-dataplane\n"
             "ports[0].workers can only change at start; restart sluice-dataplane\n"
             "api.group can only change at start; restart sluice-controlplane");
-  EXPECT_TRUE(check_reload(good(kSmallest), good(with_dataplane("idle: poll"))));
+  EXPECT_TRUE(check_reload(good(kSmallest), good(with_top("hold: {per-id: 1}"))));
 }
 
 }  // namespace

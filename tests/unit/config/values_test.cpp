@@ -35,7 +35,7 @@ const std::vector<Number>& numbers() {
       {"router.message-port", 7600, 1, 65535, [](auto& c) { return c.router.message_port; }},
       {"dataplane.idle-after-us", 1000, 0, 1000000,
        [](auto& c) { return c.dataplane.idle_after_us; }},
-      {"dataplane.idle-sleep-us", 100, 1, 100000,
+      {"dataplane.idle-sleep-us", 500, 1, 100000,
        [](auto& c) { return c.dataplane.idle_sleep_us; }},
       {"dataplane.memory-mb", 512, 64, 1048576, [](auto& c) { return c.dataplane.memory_mb; }},
       {"dataplane.mbufs", 32768, 1024, 16777216, [](auto& c) { return c.dataplane.mbufs; },
