@@ -83,16 +83,18 @@ void Manager::sleep_and_serve(bool more) {
   for (const auto port : paused)
     pause_interface(port, false);
   for (int i = 0; i < n; ++i)
-    serve(events[static_cast<std::size_t>(i)].data.u64);
+    serve(events[static_cast<std::size_t>(i)]);
 }
 
-void Manager::serve(std::uint64_t tag) {
+void Manager::serve(const epoll_event& event) {
+  const std::uint64_t tag = event.data.u64;
   if (tag == kSignal) {
     signalfd_siginfo info{};
     if (::read(parts_.signal_fd, &info, sizeof info) == sizeof info)
       signal_ = static_cast<int>(info.ssi_signo);
   } else if (tag >= kFirstInterface) {
     const auto port = static_cast<std::uint16_t>(tag - kFirstInterface);
+    if ((event.events & EPOLLERR) != 0) return give_up_interface(port);
     if (parts_.host.from_kernel(port) == HostLink::Taken::kNoRoom) pause_interface(port, true);
   }
   // kWaker and kApply only end the sleep: the next turn does their work.
@@ -103,6 +105,16 @@ void Manager::pause_interface(std::uint16_t port, bool pause) {
   epoll_event event{.events = pause ? 0U : EPOLLIN, .data = {.u64 = kFirstInterface + port}};
   ::epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, parts_.host.interfaces()[port].fd(), &event);
   if (pause) paused_.push_back(port);
+}
+
+// Somebody deleted it. It stays gone, and epoll would say so without end.
+void Manager::give_up_interface(std::uint16_t port) {
+  const int fd = parts_.host.interfaces()[port].fd();
+  if (::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr) != 0) return;
+  spdlog::error(
+      "event=host_interface_gone port={} interface={} effect=\"nothing but messages passes this "
+      "port; restart the dataplane\"",
+      parts_.status.port[port].name.data(), parts_.status.port[port].host_interface.data());
 }
 
 void Manager::periodic(std::uint64_t now_ns) {

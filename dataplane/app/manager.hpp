@@ -4,6 +4,8 @@
 // never forwards messages.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -43,10 +45,11 @@ class Manager {
   explicit Manager(const Parts& parts) : parts_(parts) {}
   Status watch(int fd, std::uint64_t tag);
   void sleep_and_serve(bool more);
-  void serve(std::uint64_t tag);
+  void serve(const epoll_event& event);
   void periodic(std::uint64_t now_ns);
   void watch_links();
   void pause_interface(std::uint16_t port, bool pause);
+  void give_up_interface(std::uint16_t port);
   int timeout_ms(std::uint64_t now_ns) const;
 
   Parts parts_;
