@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The disk for the logs is full: both processes go on, lines that could not be written are counted and said so when there
-# is room again, and a full disk for the state does not stop a router that runs.
+# The disk for the logs is full: both processes go on, lines that could not be written are counted and said so when
+# there is room again, and a control plane can start meanwhile.
 # shellcheck source=tests/e2e/router.sh disable=SC2317  # functions are called by name
 . "$(dirname "$0")/router.sh"
 

@@ -19,8 +19,9 @@ plug 2
 configure_link - sl-p1 10.77.1.1/24
 check "without a control plane host traffic flows" in_host h1 ping -q -c 2 -i 0.1 -W 2 10.77.1.1
 check "and the dataplane says that it is alone" logged r-dp 'event=no_control_plane'
-in_host h1 /usr/bin/python3 "$wire_tool" bad wire1 --case good --count 5 --wait 0 --router-mac "$(cat /sys/class/net/sl-p1/address)" \
-  --from 10.77.1.2:9000 --to 10.77.1.1:7600 --source 00000000-0000-8000-8000-000000000001 \
+in_host h1 /usr/bin/python3 "$wire_tool" bad wire1 --case good --count 5 --wait 0 \
+  --router-mac "$(cat /sys/class/net/sl-p1/address)" --from 10.77.1.2:9000 --to 10.77.1.1:7600 \
+  --source 00000000-0000-8000-8000-000000000001 \
   --destination 00000000-0000-8000-8000-000000000002 >"$work/out"
 start_controlplane r
 is "messages of that time were dropped and counted" "$(all_drops)" "no_route_table=5"
@@ -54,7 +55,8 @@ for ((i = 0; i < kills; i++)); do
   [ $((i % 4)) -ge 2 ] || back_early=$((back_early + 1))
 done
 wait_ready r
-note "$kills kills in $((($(date +%s%N) - begin) / 1000000)) ms, $back_early of them before it was ready; ready again after $slowest ms at most"
+note "$kills kills in $((($(date +%s%N) - begin) / 1000000)) ms, $back_early of them before it was ready"
+note "ready again after $slowest ms at most"
 check "the agents are still known: their leases were not forgotten" wait_for 20 gets 4 .registry.agents status
 stop alice
 stop dave
@@ -67,7 +69,8 @@ is "$kills kills under load: messages to bob lost" "$((sent_to_bob - $(report bo
 is "$kills kills under load: messages to carol lost" "$((sent_to_carol - $(report carol .received)))" 0
 is "no notice came" "$(report alice '.notices | length')$(report dave '.notices | length')" 00
 is "nothing else was dropped" "$(all_drops)" "no_route_table=5"
-note "$((sent_to_bob + sent_to_carol)) messages sent, $((sent_to_bob - $(report bob .received) + sent_to_carol - $(report carol .received))) lost"
+lost=$((sent_to_bob - $(report bob .received) + sent_to_carol - $(report carol .received)))
+note "$((sent_to_bob + sent_to_carol)) messages sent, $lost lost"
 check "no buffer is lost" wait_for 5 no_leak "$buffers"
 
 # ---- The dataplane killed under load.
@@ -89,7 +92,8 @@ wait_ready r
 ready=$((($(date +%s%N) - before) / 1000000))
 forwards() { [ "$(counted forwarded)" -gt 100 ]; }
 check "messages flow again without help" wait_for 10 forwards
-note "dataplane killed: noticed after $noticed ms, programmed again after $ready ms, messages flow after $((($(date +%s%N) - before) / 1000000)) ms"
+flow=$((($(date +%s%N) - before) / 1000000))
+note "dataplane killed: noticed after $noticed ms, programmed again after $ready ms, messages flow after $flow ms"
 check "the same agent answers" ping_as h1 erin 10.77.1.1 carol --count 5
 is "bob has the id he had" "$(get .id agent show "$(agent bob)")" "$bob_id"
 stop alice

@@ -69,19 +69,21 @@ ask agent add "$(agent tagged)" 10.77.3.2:7700 --tenant 1 >"$work/out"
 ip neighbour replace 10.77.3.2 lladdr 02:77:00:00:00:03 dev sl-p3 nud permanent
 wait_for 5 reach_is tagged up
 listen_as h1 erin 10.77.1.1 --count 10 --timeout 10
-start_in h3 tagged /usr/bin/python3 "$wire_tool" talk wire3 --vlan 7 --router-mac "$(cat /sys/class/net/sl-p3/address)" \
+mac=$(cat /sys/class/net/sl-p3/address)
+start_in h3 tagged /usr/bin/python3 "$wire_tool" talk wire3 --vlan 7 --router-mac "$mac" \
   --from 10.77.3.2:7700 --to 10.77.3.1:7600 --source "$(get .id agent show "$(agent tagged)")" \
   --destination "$(get .id agent show "$(agent erin)")" --count 10
 wait_for 5 logged tagged ready
 send_as h1 frank 10.77.1.1 tagged --count 10 --rate 100
 collect tagged
-is "tagged frames arrive at a host of a port with a VLAN" "$(tail -n 1 "$work/tagged.log")" "got 10 messages, 10 with tag 7"
+got=$(tail -n 1 "$work/tagged.log")
+is "tagged frames arrive at a host of a port with a VLAN" "$got" "got 10 messages, 10 with tag 7"
 collect erin
 is "and its tagged frames are messages" "$(report erin .received)" 10
 
 wait_for 5 accounted
 is "every message is accounted for" "$(unaccounted_of r)" 0
-note "messages $(counted messages), forwarded $(counted forwarded), answered $(counted answered), punted $(counted punted)"
+for what in messages forwarded replicated answered punted; do note "$what $(counted "$what")"; done
 is "nothing was dropped" "$(all_drops)" ""
 check "no buffer is lost" wait_for 5 no_leak "$buffers"
 

@@ -25,7 +25,8 @@ is "its last line" "$(last_line)" "quickstart: delivered 1000 of 1000 messages"
 check "--keep leaves it running" pgrep -f sluice-dataplane
 # The commands that it names, one after the other.
 sed -n '/^The router is still running/,/scripts\/quickstart --stop/p' "$work/out" | sed -n 's/^    //p' |
-  sed -e 's/; \$s stats --watch/; $s stats/' -e 's/--count 5/--count 2/' -e 's/--show --timeout 600/--show --timeout 20/' >"$work/commands.sh"
+  sed -e 's/; \$s stats --watch/; $s stats/' -e 's/--count 5/--count 2/' -e 's/--timeout 600/--timeout 20/' \
+    >"$work/commands.sh"
 check "and the commands that it names work" bash -e "$work/commands.sh"
 check "--stop takes all down" nothing_left
 

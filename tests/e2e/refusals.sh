@@ -21,9 +21,11 @@ check "no such core" refused 'no core 77.*dataplane\.workers' "$dataplane" --con
 changed "s/net_tap1,iface=wire1/0000:ff:1f.7/"
 check "no such device" refused 'no PCI device 0000:ff:1f\.7' "$dataplane" --config "$work/changed.yaml"
 changed "s/mbufs: .*/mbufs: 1048576/"
-check "memory that does not suffice" refused 'MiB needed.*dataplane\.memory-mb' "$dataplane" --config "$work/changed.yaml"
+check "memory that does not suffice" refused 'MiB needed.*dataplane\.memory-mb' \
+  "$dataplane" --config "$work/changed.yaml"
 changed "s/memory-mb: .*/memory-mb: 900000/; s/mbufs: .*/mbufs: 16000000/"
-check "memory that the machine has not" refused 'MiB needed, [0-9]+ MiB available' "$dataplane" --config "$work/changed.yaml"
+check "memory that the machine has not" refused 'MiB needed, [0-9]+ MiB available' \
+  "$dataplane" --config "$work/changed.yaml"
 for program in "$dataplane" "$controlplane"; do
   name=$(basename "$program")
   check "$name: no configuration" refused '/nowhere\.yaml' "$program" --config /nowhere.yaml
@@ -31,7 +33,8 @@ for program in "$dataplane" "$controlplane"; do
   head -c 2000 /bin/ls >"$work/binary.yaml"
   check "$name: a configuration that is none" refused 'binary\.yaml' "$program" --config "$work/binary.yaml"
   changed "s/burst: 1/&/; s/idle: adaptive/idle: sometimes/"
-  check "$name: a mistake, with line and column" refused "changed\.yaml:4:9: dataplane\.idle" "$program" --config "$work/changed.yaml"
+  check "$name: a mistake, with line and column" refused "changed\.yaml:4:9: dataplane\.idle" \
+    "$program" --config "$work/changed.yaml"
 done
 
 start_router r 1 2

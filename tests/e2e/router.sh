@@ -2,7 +2,7 @@
 # shellcheck disable=SC2034  # variables are for scenarios
 # What scenarios with a router share, on top of tests/support/netns.sh, which this sources. Routers are known by a name;
 # router "r" runs in the scenario's own namespace unless placed elsewhere, and is the one that ask and get talk to.
-# Port pN has 10.77.N.1 and fd77:N::1; host hN at its wire has 10.77.N.2 and fd77:N::2. Agents are known by a short name.
+# Port pN has 10.77.N.1 and fd77:N::1; host hN at its wire has 10.77.N.2 and fd77:N::2. Agents have short names.
 #
 #   . "$(dirname "$0")/router.sh"
 #   write_router r <<<"$two_ports"            # the configuration but for its first sections
@@ -22,7 +22,10 @@ wire_tool=$source_root/tests/e2e/wire.py
 # The last core that may be used: the worker's. Idle workers sleep, so routers can share it.
 core=$(taskset -cp $$ | sed 's/.*[ ,-]//')
 # port N [MORE KEYS]: the line of a configuration.
-port() { echo "  - {name: p$1, device: \"net_tap$1,iface=wire$1\", addresses: [10.77.$1.1/24, \"fd77:$1::1/64\"]${2:+, $2}}"; }
+port() {
+  local addresses="addresses: [10.77.$1.1/24, \"fd77:$1::1/64\"]"
+  echo "  - {name: p$1, device: \"net_tap$1,iface=wire$1\", $addresses${2:+, $2}}"
+}
 tenants='tenants:
   - {id: 1, name: one, token-key: 00112233445566778899aabbccddeeff}
   - {id: 2, name: two, token-key: ffeeddccbbaa99887766554433221100}'
@@ -42,7 +45,8 @@ write_router() {
   {
     echo "router: {name: $name, run-dir: /run/$name, state-dir: /run/$name/state}"
     printf 'dataplane:\n'
-    for line in "workers: [$core]" 'idle: adaptive' 'huge-pages: off' 'memory-mb: 192' 'mbufs: 16384' 'routes: 16384' "$@"; do
+    for line in "workers: [$core]" 'idle: adaptive' 'huge-pages: off' 'memory-mb: 192' 'mbufs: 16384' \
+      'routes: 16384' "$@"; do
       echo "  $line"
     done
     cat
@@ -183,7 +187,9 @@ counted() { get "[.ports[].counters.$1] | add" stats; }
 # dropped REASON: how many messages on all ports.
 dropped() { get "[.ports[].drops[] | select(.reason == \"$1\") | .count] | add // 0" drops; }
 # All that was dropped, as "reason=count reason=count".
-all_drops() { get '[.ports[].drops[]] | group_by(.reason) | map("\(.[0].reason)=\(map(.count) | add)") | join(" ")' drops; }
+all_drops() {
+  get '[.ports[].drops[]] | group_by(.reason) | map("\(.[0].reason)=\(map(.count) | add)") | join(" ")' drops
+}
 drops_are() {
   local got
   got=$(all_drops)

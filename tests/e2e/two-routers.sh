@@ -12,7 +12,7 @@ veth - trunk-r place trunk-s
 write_router r <<YAML
 ports:
 $(port 1)
-  - {name: core, device: "net_af_packet0,iface=trunk-r", role: trunk, vlan: 42, addresses: [192.0.2.1/30, "fd00:2::1/64"]}
+  - {name: core, device: "net_af_packet0,iface=trunk-r", role: trunk, vlan: 42, addresses: [192.0.2.1/30]}
 $tenants
 agents:
   - {name: $(agent alice), tenant: 1, endpoint: "10.77.1.2:7700", capabilities: [ask/alice]}
@@ -24,7 +24,7 @@ YAML
 write_router s <<YAML
 ports:
 $(port 2)
-  - {name: core, device: "net_af_packet0,iface=trunk-s", role: trunk, vlan: 42, addresses: [192.0.2.2/30, "fd00:2::2/64"]}
+  - {name: core, device: "net_af_packet0,iface=trunk-s", role: trunk, vlan: 42, addresses: [192.0.2.2/30]}
 $tenants
 agents:
   - {name: $(agent bob), tenant: 1, endpoint: "10.77.2.2:7700"}
@@ -42,7 +42,8 @@ peer_is() { [ "$(get_of "$1" ".peers[] | select(.name == \"$2\") | .reachability
 check "router r reaches its peer" wait_for 10 peer_is r s up
 check "router s reaches its peer" wait_for 10 peer_is s r up
 check "the kernels of the routers reach each other over the trunk" ping -q -c 2 -i 0.1 -W 2 192.0.2.2
-is "r knows its agents and the peer's" "$(get '"\(.registry.agents) \(.registry.agents_static) \(.registry.agents_peer)"' status)" "3 1 2"
+known=$(get '.registry | "\(.agents) \(.agents_static) \(.agents_peer)"' status)
+is "r knows its agents and the peer's" "$known" "3 1 2"
 
 # listen_static HOST SHORT ROUTER LOCAL [OPTION...]
 listen_static() {
@@ -91,7 +92,8 @@ check "an agent is answered across both routers" ping_alice --count 5
 # ---- Who may use the trunk, and for whom.
 # bad_trunk OPTION...: three messages out of the other end of the cable.
 bad_trunk() {
-  in_host place /usr/bin/python3 "$wire_tool" bad trunk-s --vlan 42 --router-mac "$(cat /sys/class/net/sl-core/address)" \
+  in_host place /usr/bin/python3 "$wire_tool" bad trunk-s --vlan 42 \
+    --router-mac "$(cat /sys/class/net/sl-core/address)" \
     --to 192.0.2.1:7600 --source 00000000-0000-8000-8000-000000000009 --count 3 --wait 0.05 \
     --destination "$(get .id agent show "$(agent alice)")" "$@" >"$work/out"
 }
@@ -105,7 +107,8 @@ is "a peer's agents have tenants, too" "$(report ann '.notices["tenant denied"]'
 
 # ---- Peers by command.
 ask peer add t 192.0.2.6 >"$work/out"
-is "a peer is added" "$(get '[.peers[] | "\(.name) \(.address)"] | join(", ")' peer list)" "s 192.0.2.2:7600, t 192.0.2.6:7600"
+peers=$(get '[.peers[] | "\(.name) \(.address)"] | join(", ")' peer list)
+is "a peer is added" "$peers" "s 192.0.2.2:7600, t 192.0.2.6:7600"
 ask peer delete t >"$work/out"
 is "and deleted" "$(get '[.peers[].name] | join(", ")' peer list)" s
 
