@@ -73,7 +73,7 @@ Status Router::start() {
   spdlog::info("event=started pid={} ports={} workers={} huge_pages={} idle={} run_dir={}",
                ::getpid(), ports_->count(), workers_.size(), memory_.huge_pages ? "yes" : "no",
                config::to_string(config_.dataplane.idle), config_.router.run_dir);
-  spdlog::warn(
+  spdlog::info(
       "event=no_control_plane socket={} effect=\"no message is forwarded until one comes\"",
       config::link_socket(config_));
   return {};
