@@ -27,6 +27,19 @@ Envelope notice_about(const Envelope& message, const Id& router, NoticeReason re
   return notice;
 }
 
+// False: who sent it cannot be told from the frame, and an answer would go to many (RFC 1122,
+// 3.2.1.3; RFC 4291, 2.7).
+bool has_one_sender(const std::uint8_t* frame, const Parsed& parsed) noexcept {
+  constexpr std::uint8_t kFirstOfMulticastIpv4 = 224;  // broadcast and reserved ones follow
+  constexpr std::uint8_t kMulticastIpv6 = 0xff;
+  if ((load<EthernetHeader>(frame).source[0] & 1) != 0) return false;
+  const std::uint8_t* ip = frame + parsed.l2_bytes;
+  if (parsed.family() == Family::kIpv4) {
+    return ip[offsetof(Ipv4Header, source)] < kFirstOfMulticastIpv4;
+  }
+  return ip[offsetof(Ipv6Header, source)] != kMulticastIpv6;
+}
+
 }  // namespace
 
 bool wants_notice(const Envelope& envelope) noexcept {
@@ -49,7 +62,7 @@ bool make_notice(rte_mbuf& frame, const Parsed& parsed, const ForwardingState& s
   if (!own || frame.nb_segs != 1 || frame.data_off + bytes > frame.buf_len) return false;
   std::uint8_t* start = rte_pktmbuf_mtod(&frame, std::uint8_t*);
   std::uint8_t* udp = start + parsed.udp_offset();
-  if (load<UdpHeader>(udp).source_port.get() == 0) return false;
+  if (load<UdpHeader>(udp).source_port.get() == 0 || !has_one_sender(start, parsed)) return false;
 
   const auto message = load<Envelope>(udp + sizeof(UdpHeader));
   store(udp + sizeof(UdpHeader), notice_about(message, state.router_id, reason, now_ns));

@@ -82,6 +82,16 @@ void add_source_guard(std::vector<Row>& rows) {
         world.add_agent(six);
       },
       address6, told);
+  // Nobody can have them abuse us to talk to everybody on the wire.
+  Packet broadcast = address;
+  broadcast.from_mac = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+  refused(rows, "source_mac_broadcast", "source_denied", agents, broadcast);
+  broadcast = address;
+  broadcast.from = *parse_ip("255.255.255.255");
+  refused(rows, "source_address_broadcast", "source_denied", agents, broadcast);
+  Packet multicast6 = address6;
+  multicast6.from = *parse_ip("ff02::1");
+  refused(rows, "source_address_multicast_v6", "source_denied", agents, multicast6);
   // The right sender on the wrong port.
   const Packet elsewhere = [] {
     Packet packet = World::message({1, Family::kIpv4, 9}, World::agent_id(kReceiver));
