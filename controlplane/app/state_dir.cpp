@@ -110,6 +110,20 @@ Result<HashKey> decode(const std::string& path, int fd) {
   return key;
 }
 
+// A pipe would never end, and a key that others can read protects the tables from nobody: a copy
+// from a backup often has such a mode.
+Status check_key_file(const std::string& path, int fd) {
+  struct stat facts{};
+  if (::fstat(fd, &facts) != 0) return system_error("reading " + path, errno);
+  if (!S_ISREG(facts.st_mode)) {
+    return fail(ErrorCode::kCorrupt, path + " is not a regular file", ErrorOrigin::kStore);
+  }
+  if ((facts.st_mode & 077) != 0 && ::fchmod(fd, 0600) != 0) {
+    return system_error("closing " + path + " to others", errno);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LockFile>> LockFile::take(const std::string& folder,
@@ -143,8 +157,11 @@ LockFile::~LockFile() {
 
 Result<HashKey> load_or_make_hash_key(const std::string& folder) {
   const std::string path = folder + "/hash.key";
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() >= 0) return decode(path, file.get());
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (file.get() >= 0) {
+    if (auto ok = check_key_file(path, file.get()); !ok) return std::unexpected(ok.error());
+    return decode(path, file.get());
+  }
   if (errno != ENOENT) return system_error("opening " + path, errno);
   HashKey key{};
   if (::getrandom(key.data(), key.size(), 0) != static_cast<ssize_t>(key.size())) {

@@ -71,6 +71,22 @@ TEST_F(StateDirTest, UnreadableKeyIsNotOverwritten) {
   EXPECT_TRUE(std::filesystem::is_directory(file()));
 }
 
+TEST_F(StateDirTest, KeyThatOthersCouldReadIsClosedToThem) {
+  const auto first = load_or_make_hash_key(folder_);
+  ASSERT_EQ(::chmod(file().c_str(), 0644), 0);
+  const auto second = load_or_make_hash_key(folder_);
+  ASSERT_TRUE(second) << second.error().message();
+  EXPECT_EQ(*first, *second);
+  struct stat facts{};
+  ASSERT_EQ(::stat(file().c_str(), &facts), 0);
+  EXPECT_EQ(facts.st_mode & 0777, 0600u);
+}
+
+TEST_F(StateDirTest, PipeInsteadOfAKeyDoesNotStopTheStart) {
+  ASSERT_EQ(::mkfifo(file().c_str(), 0600), 0);
+  EXPECT_EQ(load_or_make_hash_key(folder_).error().code(), ErrorCode::kCorrupt);
+}
+
 TEST_F(StateDirTest, SecondControlPlaneIsRefusedWithTheFirstOnesNumber) {
   auto first = LockFile::take(folder_ + "/deep/er", "lock");
   ASSERT_TRUE(first) << first.error().message();
