@@ -1,5 +1,6 @@
 #include "controlplane/app/controlplane.hpp"
 
+#include <google/protobuf/stubs/logging.h>
 #include <spdlog/spdlog.h>
 #include <sys/random.h>
 #include <asio/io_context.hpp>
@@ -328,6 +329,9 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::create(config::Config config
                                                            std::string version) {
   auto log = Log::open(config.log);
   if (!log) return std::unexpected(log.error());
+  // Text that is not UTF-8 is answered and logged as any other bad request; a line of protobuf's on
+  // standard error for each would have neither our form nor our limit.
+  google::protobuf::SetLogHandler(nullptr);
   auto impl = std::make_unique<Impl>(std::move(config), std::move(config_file), std::move(version));
   impl->log = std::move(*log);
   if (auto ok = impl->wire(); !ok) {
