@@ -130,9 +130,13 @@ std::uint64_t Log::lost() const {
 }
 
 std::string harmless(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = '?';
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n') {
+      out += "; ";  // of several mistakes, one on each line
+    } else {
+      out += static_cast<unsigned char>(c) < ' ' || c == 0x7f ? '?' : c;
+    }
   }
   return out;
 }
