@@ -176,8 +176,8 @@ bool Machine::vfio_without_iommu() const {
 }
 
 bool Machine::has_capability(Capability capability) const {
-  auto mask = line_of(read("/proc/self/status"), "CapEff:");
-  return number(mask, 16).value_or(0) >> static_cast<unsigned>(capability) & 1;
+  const std::string status = read("/proc/self/status");
+  return number(line_of(status, "CapEff:"), 16).value_or(0) >> static_cast<unsigned>(capability) & 1;
 }
 
 bool Machine::has_interface(const std::string& name) const {
