@@ -7,10 +7,8 @@
 #include "controlplane/app/arguments.hpp"
 #include "controlplane/app/controlplane.hpp"
 
+namespace sluice::controlplane {
 namespace {
-
-using namespace sluice;
-using namespace sluice::controlplane;
 
 constexpr int kOk = 0;
 constexpr int kFailed = 1;
@@ -28,9 +26,7 @@ int run(config::Config config, const std::string& file) {
   return kOk;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int parse_and_run(int argc, char** argv) {
   const auto arguments = parse_arguments(argc, argv);
   switch (arguments.action) {
     case Arguments::Action::kHelp:
@@ -53,4 +49,11 @@ int main(int argc, char** argv) {
     return kOk;
   }
   return run(std::move(*config), arguments.config);
+}
+
+}  // namespace
+}  // namespace sluice::controlplane
+
+int main(int argc, char** argv) {
+  return sluice::controlplane::parse_and_run(argc, argv);
 }

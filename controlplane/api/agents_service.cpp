@@ -10,8 +10,6 @@
 
 namespace sluice::controlplane {
 
-using namespace api_detail;
-
 namespace {
 
 constexpr std::uint32_t kSlotsAtOnce = 65536;

@@ -7,7 +7,7 @@
 
 #include "sluice/base/clock.hpp"
 
-namespace sluice::controlplane::api_detail {
+namespace sluice::controlplane {
 
 grpc::Status to_grpc(const Error& error) {
   grpc::StatusCode code = grpc::StatusCode::INTERNAL;
@@ -197,4 +197,4 @@ void fill_port(const Subsystems& subsystems, std::uint32_t port, proto::Port& to
   }
 }
 
-}  // namespace sluice::controlplane::api_detail
+}  // namespace sluice::controlplane

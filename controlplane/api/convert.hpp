@@ -9,7 +9,7 @@
 #include "controlplane/api/subsystems.hpp"
 #include "sluice.pb.h"
 
-namespace sluice::controlplane::api_detail {
+namespace sluice::controlplane {
 
 namespace proto = sluice::api;
 
@@ -41,4 +41,4 @@ void fill_drops(const Subsystems& subsystems, const std::vector<bool>& wanted,
 // Ports of the dataplane, or of the configuration while there is none.
 std::uint32_t port_count(const Subsystems& subsystems);
 
-}  // namespace sluice::controlplane::api_detail
+}  // namespace sluice::controlplane

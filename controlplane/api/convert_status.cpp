@@ -9,7 +9,7 @@
 #include "controlplane/api/convert.hpp"
 #include "sluice/base/clock.hpp"
 
-namespace sluice::controlplane::api_detail {
+namespace sluice::controlplane {
 
 namespace {
 
@@ -263,4 +263,4 @@ void fill_drops(const Subsystems& subsystems, const std::vector<bool>& wanted,
   }
 }
 
-}  // namespace sluice::controlplane::api_detail
+}  // namespace sluice::controlplane

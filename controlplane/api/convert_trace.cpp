@@ -7,7 +7,7 @@
 #include "controlplane/api/convert.hpp"
 #include "sluice/route/action.hpp"
 
-namespace sluice::controlplane::api_detail {
+namespace sluice::controlplane {
 
 namespace {
 
@@ -106,4 +106,4 @@ void fill_trace(const link::TraceRecord& record, const std::vector<std::string>&
   }
 }
 
-}  // namespace sluice::controlplane::api_detail
+}  // namespace sluice::controlplane

@@ -8,8 +8,6 @@
 
 namespace sluice::controlplane {
 
-using namespace api_detail;
-
 namespace {
 
 constexpr std::uint32_t kHopsAtOnce = 512;

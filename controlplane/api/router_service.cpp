@@ -9,8 +9,6 @@
 
 namespace sluice::controlplane {
 
-using namespace api_detail;
-
 namespace {
 
 constexpr std::uint32_t kMaxTraceMessages = 10'000;

@@ -1,4 +1,5 @@
-// The command line of sluice-controlplane. Main thread, before anything else.
+// The command line of sluice-controlplane. Main thread, before anything else. Pure: what is wrong
+// comes back as text, nothing is printed or ended.
 #pragma once
 
 #include <cstdint>

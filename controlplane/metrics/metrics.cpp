@@ -12,8 +12,6 @@
 
 namespace sluice::controlplane {
 
-using namespace metrics_detail;
-
 namespace {
 
 using Families = std::vector<prometheus::MetricFamily>;

@@ -9,7 +9,7 @@
 #include "sluice/base/clock.hpp"
 #include "sluice/link/status.hpp"
 
-namespace sluice::controlplane::metrics_detail {
+namespace sluice::controlplane {
 
 enum class Kind : std::uint8_t { kCounter, kGauge };
 
@@ -179,4 +179,4 @@ inline constexpr OwnRow kOwnRows[] = {
      [](const MetricSources& s) { return static_cast<double>(s.logs_lost()); }},
 };
 
-}  // namespace sluice::controlplane::metrics_detail
+}  // namespace sluice::controlplane

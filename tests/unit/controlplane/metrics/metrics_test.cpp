@@ -5,7 +5,7 @@
 
 #include "controlplane/metrics/table.hpp"
 
-namespace sluice::controlplane::metrics_detail {
+namespace sluice::controlplane {
 namespace {
 
 // Every name of the table, as the conventions want it.
@@ -54,4 +54,4 @@ TEST(MetricsTable, EveryPortCounterIsThere) {
 }
 
 }  // namespace
-}  // namespace sluice::controlplane::metrics_detail
+}  // namespace sluice::controlplane
