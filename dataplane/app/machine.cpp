@@ -177,7 +177,8 @@ bool Machine::vfio_without_iommu() const {
 
 bool Machine::has_capability(Capability capability) const {
   const std::string status = read("/proc/self/status");
-  return number(line_of(status, "CapEff:"), 16).value_or(0) >> static_cast<unsigned>(capability) & 1;
+  const auto held = number(line_of(status, "CapEff:"), 16).value_or(0);
+  return (held >> static_cast<unsigned>(capability) & 1) != 0;
 }
 
 bool Machine::has_interface(const std::string& name) const {

@@ -23,7 +23,8 @@ check "also when they are gone" ping_as h2 pinger 10.77.2.1 router/r --count 2
 # ---- A capability with the name of an agent that is away.
 listen_as h1 eve 10.77.1.1 --capability "$(agent carl)"
 send_as h2 alice 10.77.2.1 carl --count 5 --wait-notices 2
-is "messages for an agent that is away are undeliverable" "$(report alice '.notices | tostring')" '{"unknown destination":5}'
+is "messages for an agent that is away are undeliverable" \
+  "$(report alice '.notices | tostring')" '{"unknown destination":5}'
 options alice 10.77.2.1
 in_host h2 "$sluice" send "$(agent carl)" --capability "${given[@]}" --count 2 >"$work/out"
 wait_for 5 accounted
