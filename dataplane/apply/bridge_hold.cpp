@@ -52,7 +52,8 @@ void ControlBridge::State::hold_or_release(rte_mbuf* frame, std::uint16_t worker
     const std::uint64_t end = view->envelope.timestamp_ns.get() + lifetime_ns(code);
     expires_ns = now_ns + (end > realtime_now ? end - realtime_now : 0);
   }
-  hold.hold(destination, frame, worker, now_ns, expires_ns, now != Outlook::kNoRoute);
+  hold.hold(destination, view->envelope.tenant.get(), frame, worker, now_ns, expires_ns,
+            now != Outlook::kNoRoute);
   // No room in the worker's ring just now: it is offered again with the next turn.
   if (now == Outlook::kGoes) hold.release(destination);
 }

@@ -26,6 +26,7 @@ struct Node {
   std::uint32_t wheel_next = kNil;
   std::uint32_t wheel_previous = kNil;
   std::uint16_t worker = 0;
+  std::uint16_t tenant = 0;
 };
 
 enum class Where : std::uint8_t { kNowhere, kUnresolved, kReleasing };
@@ -58,16 +59,26 @@ struct HoldQueue::State {
   std::array<std::uint64_t, kWheelSlots / 64> occupied{};  // bit per slot of the wheel
   std::uint64_t done_ms = 0;                               // everything due until then is dropped
   std::uint32_t held = 0;
+  std::vector<std::uint32_t> held_of;  // by tenant
   std::uint64_t released = 0;
   std::uint64_t expired = 0;
 
   State(std::uint32_t capacity, HoldSink& s)
-      : sink(s), nodes(capacity), entries(capacity), index(std::bit_ceil(capacity * 2 + 2), kNil) {
+      : sink(s),
+        nodes(capacity),
+        entries(capacity),
+        index(std::bit_ceil(capacity * 2 + 2), kNil),
+        held_of(std::size_t{UINT16_MAX} + 1) {
     index_mask = static_cast<std::uint32_t>(index.size() - 1);
     wheel.fill(kNil);
     for (std::uint32_t i = 0; i < capacity; ++i)
       nodes[i].next = entries[i].next = i + 1 < capacity ? i + 1 : kNil;
     if (capacity == 0) free_node = free_entry = kNil;
+  }
+
+  bool room_for(std::uint16_t tenant) const {
+    // Rounded up, so that a queue of one holds one.
+    return held < limits.total && held_of[tenant] < limits.total / 2 + limits.total % 2;
   }
 
   std::uint32_t home(const Id& id) const { return hasher(id).signature() & index_mask; }
@@ -150,6 +161,7 @@ struct HoldQueue::State {
     (node.previous != kNil ? nodes[node.previous].next : entry.first) = node.next;
     (node.next != kNil ? nodes[node.next].previous : entry.last) = node.previous;
     if (--entry.count == 0) remove_entry(node.entry);
+    --held_of[node.tenant];
     node = Node{.next = free_node};
     free_node = at;
     --held;
@@ -216,12 +228,13 @@ void HoldQueue::set_limits(const HoldLimits& limits) {
   state_->limits.total = std::min(limits.total, capacity());
 }
 
-void HoldQueue::hold(const Id& destination, void* message, std::uint16_t worker,
-                     std::uint64_t now_ns, std::uint64_t expires_ns, bool adjacency) {
+void HoldQueue::hold(const Id& destination, std::uint16_t tenant, void* message,
+                     std::uint16_t worker, std::uint64_t now_ns, std::uint64_t expires_ns,
+                     bool adjacency) {
   State& s = *state_;
   const std::uint32_t known = s.find(destination);
   const std::uint32_t count = known == kNil ? 0 : s.entries[known].count;
-  if (s.held >= s.limits.total || count >= s.limits.per_id) {
+  if (!s.room_for(tenant) || count >= s.limits.per_id) {
     s.sink.drop(message, worker, HoldDrop::kFull);
     return;
   }
@@ -231,7 +244,8 @@ void HoldQueue::hold(const Id& destination, void* message, std::uint16_t worker,
   s.free_node = s.nodes[fresh].next;
   Node& node = s.nodes[fresh];
   Entry& entry = s.entries[at];
-  node = Node{.message = message, .entry = at, .previous = entry.last, .worker = worker};
+  node = Node{
+      .message = message, .entry = at, .previous = entry.last, .worker = worker, .tenant = tenant};
   const std::uint64_t deadline_ns = std::min(now_ns + s.limits.hold_ns, expires_ns);
   // Never before its time, and never in a slot that is done.
   node.deadline_ms = std::max((deadline_ns - 1) / kNsPerMs + 1, s.done_ms + 1);
@@ -239,6 +253,7 @@ void HoldQueue::hold(const Id& destination, void* message, std::uint16_t worker,
   entry.last = fresh;
   ++entry.count;
   ++s.held;
+  ++s.held_of[tenant];
   s.enter_wheel(fresh);
   if (adjacency && entry.where == Where::kNowhere) s.move(at, Where::kUnresolved);
   if (!adjacency && !entry.asked) entry.asked = s.sink.discover(destination, message);

@@ -39,11 +39,12 @@ class HoldQueue {
 
   void set_limits(const HoldLimits& limits);
 
-  // Takes the message. It is dropped (kFull) when its id or the whole queue has no room.
+  // Takes the message. It is dropped (kFull) when its id or the whole queue has no room, or when
+  // its tenant has half of the queue: one that sends to unknown ids leaves room for the others.
   // `expires_ns`: end of its lifetime on the clock of now_ns, UINT64_MAX for none. `adjacency`: it
   // has a route but the next hop is unresolved, so nobody is asked about it.
-  void hold(const Id& destination, void* message, std::uint16_t worker, std::uint64_t now_ns,
-            std::uint64_t expires_ns, bool adjacency);
+  void hold(const Id& destination, std::uint16_t tenant, void* message, std::uint16_t worker,
+            std::uint64_t now_ns, std::uint64_t expires_ns, bool adjacency);
 
   bool holds(const Id& destination) const noexcept;
   // A route for the id is there: its messages go, oldest first.

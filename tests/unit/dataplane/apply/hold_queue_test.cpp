@@ -50,8 +50,11 @@ struct HoldQueueTest : ::testing::Test {
   HoldQueue queue{100, sink};
 
   void hold(std::uint32_t n, std::uintptr_t message, std::uint64_t expires = kNever,
-            bool adjacency = false, std::uint64_t now = kStart) {
-    queue.hold(id(n), reinterpret_cast<void*>(message), 3, now, expires, adjacency);
+            bool adjacency = false, std::uint64_t now = kStart, std::uint16_t tenant = 0) {
+    queue.hold(id(n), tenant, reinterpret_cast<void*>(message), 3, now, expires, adjacency);
+  }
+  void hold_as(std::uint16_t tenant, std::uint32_t n, std::uintptr_t message) {
+    hold(n, message, kNever, false, kStart, tenant);
   }
 };
 
@@ -88,8 +91,8 @@ TEST_F(HoldQueueTest, LimitsPerIdAndInAll) {
   hold(1, 11);
   hold(1, 12);
   hold(1, 13);
-  hold(2, 21);
-  hold(3, 31);
+  hold_as(1, 2, 21);
+  hold_as(1, 3, 31);
   ASSERT_EQ(sink.dropped.size(), 2u);
   EXPECT_EQ(sink.dropped[0], std::make_pair(std::uintptr_t{13}, HoldDrop::kFull));
   EXPECT_EQ(sink.dropped[1], std::make_pair(std::uintptr_t{31}, HoldDrop::kFull));
@@ -99,9 +102,38 @@ TEST_F(HoldQueueTest, LimitsPerIdAndInAll) {
 TEST_F(HoldQueueTest, TotalNeverExceedsTheCapacity) {
   queue.set_limits({.per_id = 1000, .total = 1'000'000});
   for (std::uintptr_t i = 0; i < 150; ++i)
-    hold(static_cast<std::uint32_t>(i % 10), i);
+    hold_as(static_cast<std::uint16_t>(i % 3), static_cast<std::uint32_t>(i % 10), i);
   EXPECT_EQ(queue.size(), 100u);
   EXPECT_EQ(sink.dropped.size(), 50u);
+}
+
+TEST_F(HoldQueueTest, OneTenantLeavesHalfToTheOthers) {
+  for (std::uint32_t n = 1; n <= 200; ++n)
+    hold_as(7, n, n);
+  EXPECT_EQ(queue.size(), 50u);
+  EXPECT_EQ(sink.dropped.size(), 150u);
+  for (std::uint32_t n = 1001; n <= 1050; ++n)
+    hold_as(UINT16_MAX, n, n);
+  EXPECT_EQ(queue.size(), 100u);
+  EXPECT_EQ(sink.dropped.size(), 150u);
+  hold_as(9, 2001, 2001);  // all is taken
+  EXPECT_EQ(sink.dropped.size(), 151u);
+  // A place that one of its messages left is the tenant's again, and no more than that.
+  queue.release(id(1));
+  hold_as(7, 201, 201);
+  hold_as(7, 202, 202);
+  EXPECT_TRUE(queue.holds(id(201)));
+  EXPECT_FALSE(queue.holds(id(202)));
+  queue.drop_all(HoldDrop::kShutdown);
+  for (std::uint32_t n = 1; n <= 51; ++n)
+    hold_as(7, n, n);
+  EXPECT_EQ(queue.size(), 50u);
+}
+
+TEST_F(HoldQueueTest, AQueueOfOneHoldsOne) {
+  queue.set_limits({.per_id = 1, .total = 1});
+  hold(1, 11);
+  EXPECT_TRUE(queue.holds(id(1)));
 }
 
 TEST_F(HoldQueueTest, DropsAtTheDeadlineNotBefore) {
@@ -180,7 +212,7 @@ TEST_F(HoldQueueTest, RandomHistoryLosesNothing) {
       case 0:
       case 1:
         hold(n, next++, random() % 3 == 0 ? now + random() % (80 * kNsPerMs) : kNever,
-             random() % 4 == 0, now);
+             random() % 4 == 0, now, static_cast<std::uint16_t>(random() % 3));
         break;
       case 2:
         queue.release(id(n));
