@@ -340,6 +340,8 @@ struct Link::Impl {
     info.events_lost = session->events_lost();
     info.punts_lost = session->punts_lost();
     info.dataplane_heartbeat_age_ns = now_ns > peer ? now_ns - peer : 0;
+    const std::uint64_t own = session->own_heartbeat_ns();
+    info.controlplane_heartbeat_age_ns = now_ns > own ? now_ns - own : 0;
   }
 
   Status send_now(const link::Command& command) {

@@ -119,6 +119,10 @@ std::uint64_t Session::peer_heartbeat_ns() const {
   return shared(region().dataplane_heartbeat_ns);
 }
 
+std::uint64_t Session::own_heartbeat_ns() const {
+  return shared(region().controlplane_heartbeat_ns);
+}
+
 std::uint64_t Session::applied() const {
   return std::min(shared(region().applied_sequence), commands_.produced());
 }

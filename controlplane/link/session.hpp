@@ -35,6 +35,7 @@ class Session final : public CommandWriter {
 
   void beat(std::uint64_t now_ns);
   std::uint64_t peer_heartbeat_ns() const;
+  std::uint64_t own_heartbeat_ns() const;  // as the dataplane sees it
   // Never more than was written, whatever the region says.
   std::uint64_t applied() const;
   std::uint64_t events_lost() const { return shared(region().events_lost); }

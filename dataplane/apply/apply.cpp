@@ -1,10 +1,13 @@
 #include "dataplane/apply/apply.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <atomic>
 
 #include "dataplane/apply/event_sender.hpp"
 #include "dataplane/apply/link_server.hpp"
+#include "dataplane/apply/stall_watch.hpp"
 #include "sluice/base/clock.hpp"
 
 namespace sluice::dataplane {
@@ -26,6 +29,7 @@ struct Apply::Impl {
   ControlBridge bridge;
   Applier applier;
   link::StatusSegment& status;
+  StallWatch peer;
   std::uint64_t beat_ns = 0;
   std::uint64_t status_ns = 0;
 
@@ -41,6 +45,7 @@ struct Apply::Impl {
     applier.attach(region);
     bridge.attach(region);
     beat_ns = 0;
+    peer.start(monotonic_ns(), peer_heartbeat());
   }
 
   void detach() {
@@ -71,12 +76,35 @@ struct Apply::Impl {
     server->disconnect(why);
   }
 
+  // Partner: Session::beat of the control plane.
+  std::uint64_t peer_heartbeat() {
+    return std::atomic_ref(server->region()->controlplane_heartbeat_ns)
+        .load(std::memory_order_acquire);
+  }
+
+  // A control plane that stands still stays connected; forwarding does not need it.
+  void watch_peer(std::uint64_t now_ns) {
+    switch (peer.look(now_ns, peer_heartbeat())) {
+      case StallWatch::Change::kNone:
+        break;
+      case StallWatch::Change::kStalled:
+        spdlog::warn("event=controlplane_stalled pid={} silent_ms={}", server->peer_pid(),
+                     peer.silent_ns() / kNsPerMs);
+        break;
+      case StallWatch::Change::kResumed:
+        spdlog::info("event=controlplane_resumed pid={} silent_ms={}", server->peer_pid(),
+                     peer.silent_ns() / kNsPerMs);
+        break;
+    }
+  }
+
   void beat(std::uint64_t now_ns) {
     if (server->region() != nullptr && now_ns - beat_ns >= kBeatNs) {
       beat_ns = now_ns;
       // Read by the control plane to tell a stalled dataplane from an idle one.
       std::atomic_ref(server->region()->dataplane_heartbeat_ns)
           .store(now_ns, std::memory_order_release);
+      watch_peer(now_ns);
     }
     if (now_ns - status_ns < kStatusNs) return;
     status_ns = now_ns;

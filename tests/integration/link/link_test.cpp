@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -11,6 +13,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -38,6 +41,25 @@ class RunDir {
 
  private:
   std::string path_;
+};
+
+// What this process logs while it lives.
+class Log {
+ public:
+  Log() { spdlog::default_logger()->sinks().push_back(sink_); }
+  ~Log() { spdlog::default_logger()->sinks().pop_back(); }
+  std::size_t lines_with(std::string_view what) const {
+    const std::string all = text_.str();
+    std::size_t n = 0;
+    for (auto at = all.find(what); at != std::string::npos; at = all.find(what, at + 1))
+      ++n;
+    return n;
+  }
+
+ private:
+  std::ostringstream text_;
+  std::shared_ptr<spdlog::sinks::sink> sink_ =
+      std::make_shared<spdlog::sinks::ostream_sink_st>(text_);
 };
 
 class Process {
@@ -291,6 +313,35 @@ TEST(Link, OtherLayoutVersionIsRefused) {
   const int other = raw_connect(dir.path());
   EXPECT_EQ(hello(side, other, words).result, link::WelcomeResult::kBadHello);
   ::close(other);
+}
+
+TEST(Link, AStalledControlPlaneIsToldOfOnceAndStaysConnected) {
+  RunDir dir;
+  DataplaneSide side(dir.path(), 1000);
+  ControlSide control(dir.path());
+  control.want(1, 1, 0);
+  control.link.start();
+  Log log;
+  const auto with_control = [&](auto done) {
+    return side.run_until(
+        [&] {
+          control.io.poll();
+          control.io.restart();
+          return done();
+        },
+        kWaitMs);
+  };
+  ASSERT_TRUE(with_control([&] { return side.forwarding().ready; }));
+  EXPECT_LT(control.link.info().controlplane_heartbeat_age_ns, link::kHeartbeatStalledNs);
+  // Only the dataplane lives.
+  ASSERT_TRUE(
+      side.run_until([&] { return log.lines_with("event=controlplane_stalled") > 0; }, kWaitMs));
+  EXPECT_GE(control.link.info().controlplane_heartbeat_age_ns, link::kHeartbeatStalledNs / 2);
+  EXPECT_EQ(log.lines_with("event=controlplane_resumed"), 0u);
+  EXPECT_TRUE(side.apply->connected());
+  ASSERT_TRUE(with_control([&] { return log.lines_with("event=controlplane_resumed") > 0; }));
+  EXPECT_LT(control.link.info().controlplane_heartbeat_age_ns, link::kHeartbeatStalledNs / 2);
+  EXPECT_EQ(log.lines_with("event=controlplane_stalled"), 1u);
 }
 
 TEST(Link, SecondDataplaneOnTheDirectoryIsRefusedAndADeadOneIsReplaced) {
