@@ -130,7 +130,6 @@ void Applier::State::maintain() {
   tables.reclaim(kReclaimStep);
   if (sweep_passes == 0 || !tables.sweep(epoch, kSweepStep, swept)) return;
   if (--sweep_passes > 0) return;
-  full_reported = false;
   count_event(link::EventKind::kSweepDone, swept);
   spdlog::info("event=sweep_done epoch={} removed={}", epoch, swept);
 }
@@ -237,15 +236,14 @@ void Applier::State::refuse(std::uint64_t at, CommandKind kind, RefusedReason re
   events.send(event);
 }
 
-// Once until something was removed.
+// Not once per command: a table that is full may stay so, with things coming and going.
 void Applier::State::table_full() {
-  if (full_reported) return;
-  full_reported = true;
+  if (!full_reports.allow(monotonic_ns())) return;
   const RouteTable* routes = tables.route_table();
   count_event(link::EventKind::kTableFull, routes != nullptr ? routes->size() : 0);
-  spdlog::error("event=table_full routes={} adjacencies={} groups={}",
+  spdlog::error("event=table_full routes={} adjacencies={} groups={} suppressed={}",
                 routes != nullptr ? routes->size() : 0, tables.adjacencies.size(),
-                tables.groups.size());
+                tables.groups.size(), full_reports.take_refused());
 }
 
 void Applier::State::count_event(link::EventKind kind, std::uint64_t count) {

@@ -12,6 +12,8 @@
 #include "dataplane/apply/small_state.hpp"
 #include "dataplane/apply/token_bucket.hpp"
 #include "dataplane/table/tables.hpp"
+#include "sluice/base/clock.hpp"
+#include "sluice/base/rate_limit.hpp"
 
 namespace sluice::dataplane {
 
@@ -43,7 +45,7 @@ struct Applier::State {
   unsigned sweep_passes = 0;  // left to do
   bool sweep_broken_off = false;
   std::size_t swept = 0;
-  bool full_reported = false;
+  RateLimit full_reports{1, 10 * kNsPerSecond};
   TokenBucket refusal_events{32, 32};
 
   // Routes of this burst that are checked but not in the table yet.

@@ -73,7 +73,6 @@ void Applier::State::flush_routes() {
 Applier::State::Refusal Applier::State::delete_route(const link::RouteDelete& body) {
   if (tables.route_table() == nullptr) return RefusedReason::kNoHashKey;
   tables.erase_route(body.id);
-  full_reported = false;
   return {};
 }
 
@@ -122,7 +121,6 @@ Applier::State::Refusal Applier::State::delete_adjacency(std::uint32_t handle) {
   if (slot == kNoIndex) return RefusedReason::kBadHandle;
   tables.adjacencies.erase(slot);
   adjacency_slots[handle] = kNoIndex;
-  full_reported = false;
   return {};
 }
 
@@ -173,7 +171,6 @@ Applier::State::Refusal Applier::State::delete_group(std::uint32_t handle) {
   if (slot == kNoIndex) return RefusedReason::kBadHandle;
   tables.groups.erase(slot);
   group_slots[handle] = kNoIndex;
-  full_reported = false;
   return {};
 }
 

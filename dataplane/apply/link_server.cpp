@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "sluice/base/clock.hpp"
+#include "sluice/base/rate_limit.hpp"
 
 namespace sluice::dataplane {
 
@@ -139,6 +140,7 @@ struct LinkServer::Impl {
   Descriptors fds;
   link::Region* region = nullptr;
   std::uint64_t connections = 0;
+  RateLimit refusal_lines{8, kNsPerSecond};  // who connects may do so as often as it likes
 
   explicit Impl(StatusMemory& s) : status(s) {}
   ~Impl() {
@@ -182,6 +184,13 @@ struct LinkServer::Impl {
     pid = 0;
   }
 
+  template <class... Args>
+  void log_refused(fmt::format_string<Args...> why, Args&&... args) {
+    if (!refusal_lines.allow(monotonic_ns())) return;
+    spdlog::warn("event=link_refused {} suppressed={}",
+                 fmt::format(why, std::forward<Args>(args)...), refusal_lines.take_refused());
+  }
+
   void refuse(int socket, link::WelcomeResult result) {
     const link::Welcome welcome{.magic = link::kRegionMagic,
                                 .layout_version = link::kLayoutVersion,
@@ -198,12 +207,11 @@ struct LinkServer::Impl {
     socklen_t length = sizeof credentials;
     const bool known = ::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0;
     if (!known || (credentials.uid != 0 && credentials.uid != ::geteuid())) {
-      spdlog::warn("event=link_refused reason=\"user {} may not connect\" pid={}", credentials.uid,
-                   credentials.pid);
+      log_refused(R"(reason="user {} may not connect" pid={})", credentials.uid, credentials.pid);
       return;
     }
     if (peer) {
-      spdlog::warn("event=link_refused reason=busy pid={} connected_pid={}", credentials.pid, pid);
+      log_refused("reason=busy pid={} connected_pid={}", credentials.pid, pid);
       return refuse(fd.get(), link::WelcomeResult::kBusy);
     }
     // The last to come is heard; one that said nothing so far gives way.
@@ -219,15 +227,15 @@ struct LinkServer::Impl {
     Fd socket = std::exchange(greeting, Fd{});
     if (got == 0) return false;
     if (got != sizeof hello || hello.magic != link::kRegionMagic) {
-      spdlog::warn("event=link_refused reason=\"bad hello\" bytes={}", got);
+      log_refused(R"(reason="bad hello" bytes={} pid={})", got, greeting_pid);
       refuse(socket.get(), link::WelcomeResult::kBadHello);
       return false;
     }
     if (hello.layout_version != link::kLayoutVersion ||
         hello.region_bytes != sizeof(link::Region) ||
         hello.status_bytes != sizeof(link::StatusSegment)) {
-      spdlog::warn("event=link_refused reason=\"link version {}, here {}\" pid={}",
-                   hello.layout_version, link::kLayoutVersion, greeting_pid);
+      log_refused(R"(reason="link version {}, here {}" pid={})", hello.layout_version,
+                  link::kLayoutVersion, greeting_pid);
       refuse(socket.get(), link::WelcomeResult::kWrongVersion);
       return false;
     }

@@ -315,6 +315,23 @@ TEST(Link, OtherLayoutVersionIsRefused) {
   ::close(other);
 }
 
+TEST(Link, RefusalsDoNotFillTheLog) {
+  RunDir dir;
+  DataplaneSide side(dir.path(), 1000);
+  Log log;
+  auto words = good_hello();
+  words.magic = 0;
+  const std::uint64_t begin = monotonic_ns();
+  for (int i = 0; i < 200; ++i) {
+    const int fd = raw_connect(dir.path());
+    ASSERT_EQ(hello(side, fd, words).result, link::WelcomeResult::kBadHello);
+    ::close(fd);
+  }
+  const std::uint64_t seconds = (monotonic_ns() - begin) / kNsPerSecond;
+  EXPECT_GE(log.lines_with("event=link_refused"), 1u);
+  EXPECT_LE(log.lines_with("event=link_refused"), 8 + seconds + 1);
+}
+
 TEST(Link, AStalledControlPlaneIsToldOfOnceAndStaysConnected) {
   RunDir dir;
   DataplaneSide side(dir.path(), 1000);

@@ -190,7 +190,7 @@ TEST_F(ApplierTest, AFloodOfRefusalsIsCountedNotTold) {
   EXPECT_EQ(status->tables.commands_refused, 1000u);
 }
 
-TEST_F(ApplierTest, FullTableIsToldOnceUntilSomethingGoes) {
+TEST_F(ApplierTest, FullTableIsToldOnceInAWhile) {
   start(8);
   std::vector<Command> state = {testing::adjacency_set(0, 1)};
   for (std::uint32_t i = 1; i <= 12; ++i)
@@ -203,6 +203,13 @@ TEST_F(ApplierTest, FullTableIsToldOnceUntilSomethingGoes) {
   gone.body.route_delete.id = some_id(1);
   say({gone, testing::route_set(some_id(12), 0)});
   EXPECT_EQ(host_of(some_id(12)), Big32(0x0a000101u));
+  // Something goes, something comes, something finds no room: over and over at a full table.
+  for (std::uint32_t i = 20; i < 40; ++i) {
+    gone.body.route_delete.id = some_id(i == 20 ? 12 : i - 1);
+    say({gone, testing::route_set(some_id(i), 0), testing::route_set(some_id(1000 + i), 0)});
+  }
+  EXPECT_EQ(status->tables.commands_refused, 24u);
+  EXPECT_TRUE(take_events(EventKind::kTableFull).empty());
 }
 
 // A control plane that numbers its adjacencies anew: old routes stay right until they are swept.
