@@ -21,8 +21,7 @@ Result<std::unique_ptr<StatusMemory>> StatusMemory::create() {
   };
   const int fd = ::memfd_create("sluice-status", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) return failed("memfd_create");
-  constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-  if (::ftruncate(fd, sizeof(link::StatusSegment)) != 0 || ::fcntl(fd, F_ADD_SEALS, kSeals) != 0) {
+  if (::ftruncate(fd, sizeof(link::StatusSegment)) != 0) {
     auto error = failed("sizing it");
     ::close(fd);
     return error;
@@ -31,6 +30,15 @@ Result<std::unique_ptr<StatusMemory>> StatusMemory::create() {
       ::mmap(nullptr, sizeof(link::StatusSegment), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (at == MAP_FAILED) {
     auto error = failed("mapping it");
+    ::close(fd);
+    return error;
+  }
+  // Nobody but this mapping writes from here on: who has a read-only descriptor can open the file
+  // again through /proc for writing.
+  constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+  if (::fcntl(fd, F_ADD_SEALS, kSeals) != 0) {
+    auto error = failed("sealing it");
+    ::munmap(at, sizeof(link::StatusSegment));
     ::close(fd);
     return error;
   }
