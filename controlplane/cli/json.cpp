@@ -117,9 +117,17 @@ void JsonWriter::field(const pb::Message& message, const pb::FieldDescriptor& d,
     case Type::CPPTYPE_INT64:
       value(get(&pb::Reflection::GetInt64, &pb::Reflection::GetRepeatedInt64));
       break;
-    case Type::CPPTYPE_UINT64:
-      value(get(&pb::Reflection::GetUInt64, &pb::Reflection::GetRepeatedUInt64));
+    case Type::CPPTYPE_UINT64: {
+      const std::uint64_t number =
+          get(&pb::Reflection::GetUInt64, &pb::Reflection::GetRepeatedUInt64);
+      // A random id of 64 bits, which readers that keep numbers as doubles would change.
+      if (d.name().ends_with("instance")) {
+        value(fmt::format("{:016x}", number));
+      } else {
+        value(number);
+      }
       break;
+    }
     case Type::CPPTYPE_DOUBLE:
       value(get(&pb::Reflection::GetDouble, &pb::Reflection::GetRepeatedDouble));
       break;
