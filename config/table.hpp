@@ -185,7 +185,8 @@ inline constexpr std::tuple kHoldKeys{
          .unit = "messages"}},
     Key{"total",
         &Hold::total,
-        {.help = "All messages that wait; at most half of dataplane.mbufs. 0: none wait.",
+        {.help = "All messages that wait, at most half of them of one tenant; at most half of "
+                 "dataplane.mbufs. 0: none wait.",
          .change = Change::kLive,
          .max = kMaxIndex,
          .unit = "messages",
@@ -388,7 +389,10 @@ inline constexpr std::tuple kMetricsKeys{
 };
 
 inline constexpr std::tuple kLogKeys{
-    Key{"level", &Log::level, {.help = "Least severity that is logged.", .change = Change::kLive}},
+    Key{"level",
+        &Log::level,
+        {.help = "Least severity that is logged. Changed live by the control plane only.",
+         .change = Change::kLive}},
     Key{"file",
         &Log::file,
         {.help = "File that the log is appended to; empty: standard error.", .syntax = &kLogFile}},
