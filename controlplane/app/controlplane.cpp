@@ -32,6 +32,7 @@ constexpr std::size_t kExpireAtOnce = 20'000;
 // For the kernel's answers before the first connection, so that a restart does not tell a
 // forwarding dataplane that agents are unreachable which only have not been looked up yet.
 constexpr std::uint64_t kFirstAnswersNs = 2 * kNsPerSecond;
+constexpr std::uint64_t kInterfacesNs = 2 * kNsPerSecond;  // for host interfaces to appear
 
 SipKey random_key() {
   std::array<std::uint8_t, 16> bytes{};
@@ -97,12 +98,14 @@ struct ControlPlane::Impl final : public Runtime {
   std::uint64_t next_alive_ns = 0;
   std::uint64_t watchdog_ns = watchdog_period_ns();
   std::string told_status;
+  std::uint32_t told_missing = 0;  // bit i: port i was said to have no host interface
 
   Status wire();
   void connect_parts();
   Status start_servers();
   void tick();
   void start_link_when_due(std::uint64_t now_ns);
+  void tell_missing_interfaces(std::uint64_t now_ns);
   void tell_status();
   void wait_signal();
   void reload_from_signal();
@@ -217,6 +220,7 @@ void ControlPlane::Impl::tick() {
     next_alive_ns = now_ns + watchdog_ns;
     notify_alive();
   }
+  tell_missing_interfaces(now_ns);
   tell_status();
   timer.expires_after(std::chrono::nanoseconds(kTickNs));
   timer.async_wait([this](asio::error_code error) {
@@ -230,6 +234,28 @@ void ControlPlane::Impl::start_link_when_due(std::uint64_t now_ns) {
   if (!answered && now_ns < started + kFirstAnswersNs) return;
   link_started = true;
   link->start();
+}
+
+// A dataplane in another network namespace is connected and well, yet no agent can be reached: said
+// once for each port, when the interfaces had time to appear.
+void ControlPlane::Impl::tell_missing_interfaces(std::uint64_t now_ns) {
+  const LinkInfo& info = link->info();
+  if (info.state != LinkState::kReady || now_ns < info.since_ns + kInterfacesNs) return;
+  static_assert(kMaxPorts <= 32);
+  for (std::uint16_t port = 0; port < config_now.ports.size(); ++port) {
+    const std::uint32_t bit = 1u << port;
+    const bool missing = host->ifindex(port) == 0;
+    if (missing && (told_missing & bit) == 0) {
+      spdlog::error(
+          "event=host_interface_missing port={} interface={} effect=\"its agents are unreachable\" "
+          "remedy=\"run both processes in one network namespace, or restart sluice-dataplane\"",
+          config_now.ports[port].name, config_now.ports[port].host_interface);
+    } else if (!missing && (told_missing & bit) != 0) {
+      spdlog::info("event=host_interface_found port={} interface={}", config_now.ports[port].name,
+                   config_now.ports[port].host_interface);
+    }
+    told_missing = missing ? told_missing | bit : told_missing & ~bit;
+  }
 }
 
 void ControlPlane::Impl::tell_status() {

@@ -47,4 +47,11 @@ check "a second control plane with another state-dir" refused 'already|another|s
 check "the first ones are not disturbed" is_ready r
 is "and are the same" "$(get .dataplane.instance status)" "$instance"
 check "messages flow" ping_as h1 alice 10.77.1.1 router/r --count 3
+
+# Connected over the run-dir, but without the host interfaces in its sight.
+stop r-cp
+host elsewhere
+start_in elsewhere r-cp "$controlplane" --config "$work/r.yaml"
+check "a control plane in another network namespace says so" poll 10 logged r-cp \
+  'event=host_interface_missing port=.*remedy="run both processes in one network namespace'
 finish
