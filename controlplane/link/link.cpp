@@ -149,7 +149,14 @@ struct Link::Impl {
     if (now != generation) return;  // a callback stopped the link
     watch_socket(now);
     // A copy of the descriptor, because stream_descriptor closes its own.
-    doorbell.emplace(io, ::dup(session->woken()));
+    const int woken = ::dup(session->woken());
+    if (woken < 0) {
+      return failed(Error(ErrorCode::kExhausted,
+                          "no file descriptor left for the connection to the dataplane; raise "
+                          "'ulimit -n' (LimitNOFILE)",
+                          ErrorOrigin::kLocal, true));
+    }
+    doorbell.emplace(io, woken);
     beat();
     pump();
     if (now == generation) drain();
