@@ -6,6 +6,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring_elem.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -372,7 +373,7 @@ rte_mbuf* World::make(std::uint16_t port, const Bytes& bytes) {
   require(frame != nullptr, "no buffer for the input");
   char* data = rte_pktmbuf_append(frame, static_cast<std::uint16_t>(bytes.size()));
   require(data != nullptr, "input too long for a buffer");
-  std::memcpy(data, bytes.data(), bytes.size());
+  std::ranges::copy(bytes, data);
   frame->port = fabric().ports.port[port].dpdk_port;
   return frame;
 }
