@@ -1,0 +1,84 @@
+// What an operator does with a running index, reached through Index::maintenance(). Any thread;
+// each call blocks until it is done or cancelled, while reads and writes go on. At most one of
+// compact, migrate runs at a time, others wait. Progress is called from the calling thread, at most
+// some tens of times a second; returning false cancels (kUnavailable, "cancelled").
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "controlplane/store/entry.hpp"
+#include "controlplane/store/snapshot.hpp"
+#include "sluice/base/result.hpp"
+
+namespace sluice::controlplane::store {
+
+class Fs;
+
+// Bytes or items done of all; total may grow while writes go on.
+using Progress = std::function<bool(std::uint64_t done, std::uint64_t total)>;
+
+struct Damage {
+  std::string file;
+  std::string what;  // section and offset, ready to be shown
+};
+
+struct VerifyReport {
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+  std::vector<Damage> damaged;  // these are not served any more; restore them from a backup
+};
+
+struct BackupReport {
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t sequence = 0;  // of the newest write in it
+};
+
+struct Usage {
+  std::uint64_t keys = 0;  // of a set: elements
+  std::uint64_t key_bytes = 0;
+  std::uint64_t value_bytes = 0;
+};
+
+// What migrate() shall change; what is not given stays.
+struct MigrateTarget {
+  std::optional<unsigned> lanes;
+  std::optional<HashKey> key;
+  std::optional<std::uint32_t> format;  // version of segment files, kOldestFormat to kNewestFormat
+};
+
+class Maintenance {
+ public:
+  virtual ~Maintenance() = default;
+
+  // Reads every file and checks every checksum.
+  virtual Result<VerifyReport> verify(const Progress& progress) = 0;
+  // Into a new directory: hard links (copies on another file system), the log, the manifest last.
+  // Durable when it returns. A backup is a store: open it, or restore_backup() it.
+  virtual Result<BackupReport> backup(const std::string& directory, const Progress& progress) = 0;
+  // Everything into one segment per lane and form, deletions dropped.
+  virtual Status compact(const Progress& progress) = 0;
+  // Writes everything anew in another layout (lanes, hash key, file format) while reads and writes
+  // go on, then switches. Goes on by itself after a restart.
+  virtual Status migrate(const MigrateTarget& target, const Progress& progress) = 0;
+  // By table id.
+  virtual Result<std::map<std::uint8_t, Usage>> usage(std::optional<std::uint16_t> tenant,
+                                                      const Progress& progress) = 0;
+  // All items of a tenant, table by table, from one snapshot.
+  virtual Status export_tenant(std::uint16_t tenant, const std::function<Status(const Item&)>& item,
+                               const Progress& progress) = 0;
+  // Deletes what the tenant has at the time of the call; returns how many keys.
+  virtual Result<std::uint64_t> delete_tenant(std::uint16_t tenant, const Progress& progress) = 0;
+};
+
+// Checks the whole backup, then copies it to `directory`, which must not be there or be empty. The
+// directory can be opened only when everything is in place.
+Result<BackupReport> restore_backup(Fs& fs, const std::string& backup, const std::string& directory,
+                                    const Progress& progress);
+
+}  // namespace sluice::controlplane::store
