@@ -35,6 +35,7 @@ std::string route_text(std::uint64_t bits) {
   const Action action = Action::from_bits(bits);
   switch (action.kind()) {
     case ActionKind::kNone:
+    case ActionKind::kDeleted:
       return "no route";
     case ActionKind::kUnreachable:
       return fmt::format("route says unreachable, tenant {}", action.tenant());

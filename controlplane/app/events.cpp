@@ -54,6 +54,9 @@ void Events::on_event(const link::Event& event) {
       return;
     case link::EventKind::kTraceDone:
       return traces_.on_done(event.body.counted.epoch_or_token, event.body.counted.count);
+    case link::EventKind::kBaseLoaded:
+    case link::EventKind::kBaseRefused:
+    case link::EventKind::kBaseDone:
     case link::EventKind::kSyncDone:
     case link::EventKind::kCommandRefused:
       return;  // the link has written the line

@@ -157,4 +157,26 @@ Result<Connected> take_welcome(int socket) {
                    .woken = std::move(answer->fds[3])};
 }
 
+Status send_offer(int socket, const link::SegmentId& segment, int file) {
+  link::BaseOffer offer{.magic = link::kBaseOfferMagic, .segment = segment};
+  iovec part{&offer, sizeof offer};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* at = CMSG_FIRSTHDR(&message);
+  at->cmsg_level = SOL_SOCKET;
+  at->cmsg_type = SCM_RIGHTS;
+  at->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(at), &file, sizeof file);
+  if (::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof offer) return {};
+  const auto code = errno == EAGAIN  ? ErrorCode::kExhausted
+                    : errno == EBADF ? ErrorCode::kInvalidArgument
+                                     : ErrorCode::kUnavailable;
+  return peer_error(code, "offering a base segment to the dataplane: " + errno_text(),
+                    code != ErrorCode::kInvalidArgument);
+}
+
 }  // namespace sluice::controlplane

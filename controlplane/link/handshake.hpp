@@ -44,4 +44,8 @@ Result<UniqueFd> connect_and_greet(const std::string& socket_path);
 // Once it is readable.
 Result<Connected> take_welcome(int socket);
 
+// Hands a file to the dataplane as a base segment (link/base_messages.hpp). The caller keeps its
+// own descriptor. kExhausted, retryable: the socket is full.
+Status send_offer(int socket, const link::SegmentId& segment, int file);
+
 }  // namespace sluice::controlplane

@@ -412,6 +412,13 @@ Status Link::inject(const link::SlotHeader& header, std::span<const std::uint8_t
   return status;
 }
 
+Status Link::offer_base(const link::SegmentId& segment, int file) {
+  if (!impl_->session || !impl_->socket)
+    return fail(ErrorCode::kUnavailable, "no dataplane is connected", ErrorOrigin::kDataplane,
+                true);
+  return send_offer(impl_->socket->native_handle(), segment, file);
+}
+
 Result<std::uint32_t> Link::start_trace(const Id& source, const Id& destination,
                                         std::uint32_t count) {
   if (count == 0 || count > 10'000)

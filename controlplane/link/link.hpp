@@ -83,6 +83,11 @@ class Link {
   // is full.
   Status inject(const link::SlotHeader& header, std::span<const std::uint8_t> bytes);
 
+  // Offers a base segment (sluice/link/base_messages.hpp); the answer is event kBaseLoaded or
+  // kBaseRefused. The descriptor stays the caller's and may be closed at once. kUnavailable when
+  // not connected, kExhausted (retryable) when too many offers are on their way.
+  Status offer_base(const link::SegmentId& segment, int file);
+
   // Asks for the next `count` messages; records come to on_trace, the end as event kTraceDone with
   // the token that this returns.
   Result<std::uint32_t> start_trace(const Id& source, const Id& destination, std::uint32_t count);

@@ -37,13 +37,20 @@ bool valid_event(const link::Event& event) noexcept {
       return true;
     case link::EventKind::kCommandRefused:
       return within(body.refused.reason, 1,
-                    static_cast<std::uint8_t>(link::RefusedReason::kNoHashKey));
+                    static_cast<std::uint8_t>(link::RefusedReason::kNotLoaded));
     case link::EventKind::kUnknownDestination:
       return body.unknown_destination.port < kMaxPorts && body.unknown_destination.capability <= 1;
     case link::EventKind::kPortLink:
       return body.port_link.port < kMaxPorts && body.port_link.up <= 1;
     case link::EventKind::kSourceDenied:
       return body.source_denied.port < kMaxPorts;
+    case link::EventKind::kBaseLoaded:
+      return body.base_loaded.huge <= 1;
+    case link::EventKind::kBaseRefused:
+      return within(body.base_refused.reason, 1,
+                    static_cast<std::uint8_t>(link::BaseRefusal::kCount) - 1);
+    case link::EventKind::kBaseDone:
+      return true;
   }
   return false;
 }

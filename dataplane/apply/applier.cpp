@@ -210,6 +210,13 @@ Applier::State::Refusal Applier::State::dispatch(const link::Command& command) {
     case CommandKind::kCountersClear:
       clear_counters();
       return {};
+    case CommandKind::kBaseBegin:
+      return RefusedReason::kNotLoaded;
+    case CommandKind::kBaseAdjacency:
+    case CommandKind::kBaseCommit:
+      return RefusedReason::kBadField;
+    case CommandKind::kBaseDrop:
+      return {};
   }
   small_dirty = true;
   return {};

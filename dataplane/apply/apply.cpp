@@ -67,8 +67,19 @@ struct Apply::Impl {
         case LinkServer::Change::kDisconnected:
           detach();
           break;
+        case LinkServer::Change::kOffer:
+          refuse_offer(server->take_offer());
+          break;
       }
     }
+  }
+
+  void refuse_offer(const LinkServer::Offer& offer) {
+    link::Event event{};
+    event.kind = link::EventKind::kBaseRefused;
+    event.body.base_refused = {
+        .segment = offer.segment, .offset = 0, .reason = link::BaseRefusal::kUnreadable};
+    events.send(event);
   }
 
   void disconnect(std::string_view why) {

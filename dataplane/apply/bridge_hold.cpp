@@ -64,6 +64,7 @@ ControlBridge::State::Outlook ControlBridge::State::outlook(const Envelope& enve
   const Action action = routes->find(envelope.destination);
   switch (action.kind()) {
     case ActionKind::kNone:
+    case ActionKind::kDeleted:
       return Outlook::kNoRoute;
     case ActionKind::kAdjacency:
       return AdjacencyTable::state(options.tables->adjacencies.at(action.index())) ==

@@ -121,6 +121,17 @@ bool well_formed(const link::Command& command, std::uint16_t ports) noexcept {
     case CommandKind::kTraceStart:
       return rest_is_zero(command, sizeof body.trace_start) && body.trace_start.count >= 1 &&
              body.trace_start.count <= kMaxTraced;
+    case CommandKind::kBaseBegin:
+      return rest_is_zero(command, sizeof body.base_begin) &&
+             !all_zero(body.base_begin.segment, 0) && body.base_begin.number != 0 &&
+             body.base_begin.dictionary <= kMaxAdjacencies;
+    case CommandKind::kBaseAdjacency:
+      return rest_is_zero(command, sizeof body.base_adjacency) &&
+             body.base_adjacency.position < kMaxAdjacencies;
+    case CommandKind::kBaseCommit:
+      return rest_is_zero(command, sizeof body.base) && !all_zero(body.base.segment, 0);
+    case CommandKind::kBaseDrop:
+      return rest_is_zero(command, 0);
   }
   return false;
 }

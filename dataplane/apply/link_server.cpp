@@ -18,32 +18,15 @@
 #include <cstring>
 #include <span>
 #include <utility>
+#include <vector>
 
+#include "sluice/base/bytes.hpp"
 #include "sluice/base/clock.hpp"
 #include "sluice/base/rate_limit.hpp"
 
 namespace sluice::dataplane {
 
 namespace {
-
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int fd) noexcept : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const noexcept { return fd_; }
-  explicit operator bool() const noexcept { return fd_ >= 0; }
-
- private:
-  int fd_ = -1;
-};
 
 std::unexpected<Error> system_error(std::string what) {
   const auto code = errno == EACCES || errno == EPERM ? ErrorCode::kPermissionDenied
@@ -125,6 +108,28 @@ bool send_welcome(int socket, const link::Welcome& welcome, std::span<const int>
   return ::sendmsg(socket, &message, MSG_NOSIGNAL) == sizeof copy;
 }
 
+// As recvmsg(). All descriptors that came with the packet are in `handed`; with more of them than
+// this program ever expects the kernel has dropped the rest, and there is more than one.
+ssize_t receive_with_descriptors(int socket, link::BaseOffer& packet, std::vector<Fd>& handed) {
+  constexpr std::size_t kMost = 4;
+  iovec part{&packet, sizeof packet};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMost)> control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t got = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT | MSG_TRUNC);
+  if (got < 0) return got;
+  for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr; at = CMSG_NXTHDR(&message, at)) {
+    if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i)
+      handed.emplace_back(load<int>(CMSG_DATA(at) + i * sizeof(int)));
+  }
+  return got;
+}
+
 }  // namespace
 
 struct LinkServer::Impl {
@@ -138,6 +143,7 @@ struct LinkServer::Impl {
   Fd peer;
   std::uint32_t pid = 0;
   Descriptors fds;
+  Offer offer;
   link::Region* region = nullptr;
   std::uint64_t connections = 0;
   RateLimit refusal_lines{8, kNsPerSecond};  // who connects may do so as often as it likes
@@ -165,13 +171,19 @@ struct LinkServer::Impl {
     [[maybe_unused]] const auto got = ::read(fds.wake_us.get(), &count, sizeof count);
   }
 
-  // True when the peer is gone. It has nothing to say after Hello, so any packet is a breach.
-  bool peer_gone(std::string& why) {
-    char byte = 0;
-    const ssize_t got = ::recv(peer.get(), &byte, 1, MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  // After Hello the peer may offer base segments; any other packet is a breach. kDisconnected: it
+  // is gone, or must go, and `why` says so.
+  Change hear_peer(std::string& why) {
+    link::BaseOffer said{};
+    std::vector<Fd> handed;
+    const ssize_t got = receive_with_descriptors(peer.get(), said, handed);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Change::kNone;
+    if (got == sizeof said && said.magic == link::kBaseOfferMagic && handed.size() == 1) {
+      offer = Offer{.segment = said.segment, .file = std::move(handed.front())};
+      return Change::kOffer;
+    }
     why = got == 0 ? "closed" : got < 0 ? std::strerror(errno) : "unexpected data on the socket";
-    return true;
+    return Change::kDisconnected;
   }
 
   // Closing our descriptor is not enough for the doorbell: the peer has another of the same file,
@@ -181,6 +193,7 @@ struct LinkServer::Impl {
     unmap();
     fds = {};
     peer = {};
+    offer = {};
     pid = 0;
   }
 
@@ -326,7 +339,9 @@ LinkServer::Change LinkServer::poll(std::uint8_t last_epoch) {
     if (s.peer && fd == s.fds.wake_us.get()) s.drain_doorbell();
     if (s.peer && fd == s.peer.get()) {
       std::string why;
-      if (!s.peer_gone(why)) continue;
+      const Change change = s.hear_peer(why);
+      if (change == Change::kNone) continue;
+      if (change == Change::kOffer) return change;
       spdlog::warn("event=link_closed pid={} reason=\"{}\"", s.pid, why);
       s.close_peer();
       return Change::kDisconnected;
@@ -335,6 +350,10 @@ LinkServer::Change LinkServer::poll(std::uint8_t last_epoch) {
     if (fd == s.listener.get()) s.accept_one();
   }
   return Change::kNone;
+}
+
+LinkServer::Offer LinkServer::take_offer() {
+  return std::exchange(impl_->offer, Offer{});
 }
 
 link::Region* LinkServer::region() noexcept {

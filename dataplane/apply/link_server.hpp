@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "dataplane/apply/fd.hpp"
 #include "dataplane/apply/status_memory.hpp"
 #include "sluice/base/result.hpp"
 #include "sluice/link/region.hpp"
@@ -28,11 +29,18 @@ class LinkServer {
   // the control plane.
   int fd() const noexcept;
 
-  enum class Change : std::uint8_t { kNone, kConnected, kDisconnected };
+  enum class Change : std::uint8_t { kNone, kConnected, kDisconnected, kOffer };
   // Accepts, shakes hands, notices the end. Never blocks. `last_epoch` goes into the region of a
   // new connection: the epoch of the tables as they are. At most one change per call; call until
   // kNone.
   Change poll(std::uint8_t last_epoch);
+
+  // The base segment that the control plane offered, after kOffer.
+  struct Offer {
+    link::SegmentId segment{};
+    Fd file;
+  };
+  Offer take_offer();
 
   // The region of the connection, or null. Dies with the call that returns kDisconnected or with
   // disconnect().

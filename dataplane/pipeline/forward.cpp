@@ -85,6 +85,7 @@ void follow_route(Lane& lane, const Burst& burst, unsigned i, Action action,
   };
   switch (action.kind()) {
     case ActionKind::kNone:
+    case ActionKind::kDeleted:
       return hold_unknown(lane, burst, i);
     case ActionKind::kUnreachable:
       return refuse(DropReason::kUnreachable);

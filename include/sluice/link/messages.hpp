@@ -15,6 +15,7 @@
 #include <type_traits>
 
 #include "sluice/base/ids.hpp"
+#include "sluice/link/base_messages.hpp"
 #include "sluice/route/action.hpp"
 #include "sluice/route/adjacency.hpp"
 #include "sluice/route/group.hpp"
@@ -47,8 +48,12 @@ enum class CommandKind : std::uint8_t {
   kTraceStart = 22,
   kTraceStop = 23,
   kCountersClear = 24,
+  kBaseBegin = 25,  // see base_messages.hpp; kBaseAdjacency x n; kBaseCommit
+  kBaseAdjacency = 26,
+  kBaseCommit = 27,
+  kBaseDrop = 28,  // no base any more; what only it knew is forgotten
 };
-inline constexpr std::uint8_t kMaxCommandKind = 24;
+inline constexpr std::uint8_t kMaxCommandKind = 28;
 
 struct CommandHeader {
   CommandKind kind;
@@ -172,6 +177,9 @@ struct alignas(8) Command {
     PortSettings port_settings;
     Settings settings;
     TraceStart trace_start;
+    BaseBegin base_begin;
+    BaseAdjacency base_adjacency;
+    BaseRef base;
   } body;
 };
 static_assert(sizeof(Command) == 64 && std::is_trivially_copyable_v<Command>);
@@ -190,8 +198,11 @@ enum class EventKind : std::uint8_t {
   kTraceDone = 6,
   kTableFull = 7,     // once when it happens, not per refused command
   kSourceDenied = 8,  // rate-limited: who sent with an id that is not registered there
+  kBaseLoaded = 9,    // see base_messages.hpp
+  kBaseRefused = 10,
+  kBaseDone = 11,
 };
-inline constexpr std::uint8_t kMaxEventKind = 8;
+inline constexpr std::uint8_t kMaxEventKind = 11;
 
 enum class RefusedReason : std::uint8_t {
   kBadKind = 1,
@@ -200,6 +211,7 @@ enum class RefusedReason : std::uint8_t {
   kWrongEpoch = 4,
   kTableFull = 5,
   kNoHashKey = 6,
+  kNotLoaded = 7,  // kBaseBegin of a segment that the dataplane does not have
 };
 
 struct CommandRefused {
@@ -245,6 +257,9 @@ struct alignas(8) Event {
     PortLink port_link;
     SourceDenied source_denied;
     Counted counted;
+    BaseLoaded base_loaded;
+    BaseRefused base_refused;
+    BaseDone base_done;
   } body;
 };
 static_assert(sizeof(Event) == 64 && std::is_trivially_copyable_v<Event>);

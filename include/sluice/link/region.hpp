@@ -7,7 +7,7 @@
 // dataplane answers Welcome with four descriptors in this order: region memfd (read-write), status
 // memfd (read-only), eventfd that wakes the dataplane, eventfd that wakes the control plane; or
 // Welcome with a refusal and none. A closed socket is the end of the connection for both, and the
-// region is never used again.
+// region is never used again. After Welcome the control plane sends nothing but BaseOffer on it.
 #pragma once
 
 #include <array>
@@ -21,7 +21,7 @@
 namespace sluice::link {
 
 inline constexpr std::uint64_t kRegionMagic = 0x31474552434c53ULL;  // "SLCREG1"
-inline constexpr std::uint32_t kLayoutVersion = 1;
+inline constexpr std::uint32_t kLayoutVersion = 2;
 
 using CommandRing = Ring<Command, 65536>;
 using EventRing = Ring<Event, 8192>;

@@ -117,10 +117,18 @@ struct TableInfo {
   std::uint64_t commands_refused;
   std::uint64_t mbufs;  // all pools
   std::uint64_t mbufs_free;
+  // The base tier. `routes` above counts the delta, deletion marks included.
+  std::uint64_t base_entries;
+  std::uint64_t base_bytes;
+  std::uint64_t base_number;   // 0: there is no base
+  std::uint64_t base_loading;  // 1: a segment is being copied and checked
+  std::uint64_t base_commits;
+  std::uint64_t base_refused;    // segments
+  std::uint64_t routes_deleted;  // deletion marks in the delta
 };
 
 inline constexpr std::uint64_t kStatusMagic = 0x3154415453434c53;  // "SLCSTAT1"
-inline constexpr std::uint32_t kStatusVersion = 1;
+inline constexpr std::uint32_t kStatusVersion = 2;
 
 struct alignas(4096) StatusSegment {
   std::uint64_t magic;

@@ -14,8 +14,9 @@ enum class ActionKind : std::uint8_t {
   kAdjacency = 2,    // index: adjacency; udp_port: where the agent listens on that host
   kGroup = 3,        // index: group (a capability)
   kLocal = 4,        // this router itself
+  kDeleted = 5,      // in the delta only: no route, whatever the base says; look-ups give kNone
 };
-inline constexpr std::uint8_t kMaxActionKind = 4;
+inline constexpr std::uint8_t kMaxActionKind = 4;  // that a command may carry
 
 // bits: kind 0-3, index 4-23, udp port 24-39, tenant 40-55, epoch 56-63
 class Action {

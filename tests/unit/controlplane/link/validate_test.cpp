@@ -26,6 +26,21 @@ TEST(Validate, Events) {
   EXPECT_FALSE(valid_event(event));
   event.body.port_link = {.port = 0, .up = 2};
   EXPECT_FALSE(valid_event(event));
+  event = {};
+  event.kind = link::EventKind::kBaseLoaded;
+  EXPECT_TRUE(valid_event(event));
+  event.body.base_loaded.huge = 2;
+  EXPECT_FALSE(valid_event(event));
+  event = {};
+  event.kind = link::EventKind::kBaseRefused;
+  EXPECT_FALSE(valid_event(event)) << "there is a reason always";
+  event.body.base_refused.reason = link::BaseRefusal::kDamaged;
+  EXPECT_TRUE(valid_event(event));
+  event.body.base_refused.reason = link::BaseRefusal::kCount;
+  EXPECT_FALSE(valid_event(event));
+  event = {};
+  event.kind = link::EventKind::kBaseDone;
+  EXPECT_TRUE(valid_event(event));
 }
 
 TEST(Validate, Punts) {

@@ -149,6 +149,8 @@ TEST_F(ApplierTest, OneOfEachKindIsTaken) {
     const auto kind = each.header.kind;
     if (kind == CommandKind::kBeginSync || kind == CommandKind::kHashKey) continue;
     if (kind == CommandKind::kEndSync || kind == CommandKind::kSweep) continue;
+    // Base segments have tests of their own.
+    if (kind >= CommandKind::kBaseBegin && kind <= CommandKind::kBaseCommit) continue;
     // In numeric order, but what is referred to must exist.
     if (kind == CommandKind::kRouteSet) say({testing::adjacency_set(0, 1)});
     if (kind == CommandKind::kGroupMember)

@@ -127,6 +127,15 @@ TEST(CommandCheck, FieldsOutOfRangeAreRefused) {
       {"trace none", CommandKind::kTraceStart, [](Command& c) { c.body.trace_start.count = 0; }},
       {"trace many", CommandKind::kTraceStart,
        [](Command& c) { c.body.trace_start.count = 10'001; }},
+      {"route deletion mark", CommandKind::kRouteSet,
+       [](Command& c) { c.body.route_set.kind = ActionKind::kDeleted; }},
+      {"base nil", CommandKind::kBaseBegin, [](Command& c) { c.body.base_begin.segment = {}; }},
+      {"base number", CommandKind::kBaseBegin, [](Command& c) { c.body.base_begin.number = 0; }},
+      {"base dictionary", CommandKind::kBaseBegin,
+       [](Command& c) { c.body.base_begin.dictionary = kMaxAdjacencies + 1; }},
+      {"base position", CommandKind::kBaseAdjacency,
+       [](Command& c) { c.body.base_adjacency.position = kMaxAdjacencies; }},
+      {"commit of nil", CommandKind::kBaseCommit, [](Command& c) { c.body.base.segment = {}; }},
   };
   for (const Bad& row : rows) {
     Command bad = testing::valid(row.kind);

@@ -114,6 +114,15 @@ inline link::Command valid(link::CommandKind kind) {
     case CommandKind::kTraceStart:
       body.trace_start = {.source = {}, .destination = {}, .count = 5, .token = 77};
       break;
+    case CommandKind::kBaseBegin:
+      body.base_begin = {.segment = {1, 2}, .entries = 10, .dictionary = 2, .number = 1};
+      break;
+    case CommandKind::kBaseAdjacency:
+      body.base_adjacency = {.position = 0, .handle = 0};
+      break;
+    case CommandKind::kBaseCommit:
+      body.base.segment = {1, 2};
+      break;
     default:
       break;
   }
