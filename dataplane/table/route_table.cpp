@@ -84,7 +84,8 @@ RouteTable::RouteTable(std::size_t capacity, const HashKey& key, Readers& reader
       numa_node_(numa_node) {}
 
 Result<std::unique_ptr<RouteTable>> RouteTable::create(std::size_t capacity, const HashKey& key,
-                                                       Readers& readers, int numa_node) {
+                                                       Readers& readers, int numa_node,
+                                                       HashAccess access) {
   if (capacity == 0 || capacity > kMaxCapacity) {
     return fail(
         ErrorCode::kInvalidArgument,
@@ -109,6 +110,8 @@ Result<std::unique_ptr<RouteTable>> RouteTable::create(std::size_t capacity, con
                             numa_node < 0 ? "" : fmt::format(" on NUMA node {}", numa_node),
                             rte_strerror(rte_errno == 0 ? ENOMEM : rte_errno)));
   }
+  if (access == HashAccess::kDirect)
+    table->reader_ = HashReader::attach(table->hash_, parameters.entries);
   return table;
 }
 
@@ -118,15 +121,28 @@ RouteTable::~RouteTable() {
 
 void RouteTable::lookup_burst(const Id* ids, unsigned n, Action* out) const noexcept {
   std::uint32_t signatures[kMaxBurst];
+  hasher_.burst32(ids, signatures, n);
+  lookup_hashed(ids, signatures, n, out);
+}
+
+void RouteTable::lookup_hashed(const Id* ids, const std::uint32_t* signatures, unsigned n,
+                               Action* out) const noexcept {
+  if (!reader_) [[unlikely]]
+    return find_by_library(ids, signatures, n, out);
+  reader_->find(ids, signatures, n, out);
+}
+
+void RouteTable::find_by_library(const Id* ids, const std::uint32_t* signatures, unsigned n,
+                                 Action* out) const noexcept {
   const void* keys[kMaxBurst];
   void* values[kMaxBurst];
-  hasher_.burst32(ids, signatures, n);
   for (unsigned i = 0; i < n; ++i) {
     keys[i] = &ids[i];
     values[i] = nullptr;  // stays so on a miss: kind kNone
   }
   std::uint64_t hits = 0;
-  rte_hash_lookup_with_hash_bulk_data(hash_, keys, signatures, n, &hits, values);
+  rte_hash_lookup_with_hash_bulk_data(hash_, keys, const_cast<std::uint32_t*>(signatures), n, &hits,
+                                      values);
   for (unsigned i = 0; i < n; ++i)
     out[i] = to_action(values[i]);
 }
@@ -142,21 +158,14 @@ Action RouteTable::find(const Id& id) const noexcept {
 }
 
 void RouteTable::set_burst(const Id* ids, const Action* actions, unsigned n, RouteChange* changes) {
-  std::uint32_t signatures[kMaxBurst];
-  const void* keys[kMaxBurst];
-  void* values[kMaxBurst];
+  std::uint32_t signatures[kMaxBurst] = {};
+  Action present[kMaxBurst];
   hasher_.burst32(ids, signatures, n);
-  for (unsigned i = 0; i < n; ++i) {
-    keys[i] = &ids[i];
-    values[i] = nullptr;
-  }
-  std::uint64_t hits = 0;
-  rte_hash_lookup_with_hash_bulk_data(hash_, keys, signatures, n, &hits, values);
+  lookup_hashed(ids, signatures, n, present);
   SeenBefore seen_before;
   for (unsigned i = 0; i < n; ++i) {
     // The same id earlier in this burst: what was looked up above is out of date.
-    const Action previous =
-        seen_before(signatures[i]) ? find(ids[i], signatures[i]) : to_action(values[i]);
+    const Action previous = seen_before(signatures[i]) ? find(ids[i], signatures[i]) : present[i];
     changes[i] = store(ids[i], signatures[i], actions[i], previous);
   }
 }
@@ -217,7 +226,7 @@ bool RouteTable::next(std::uint32_t& cursor, Id& id, Action& action) const noexc
 }
 
 Result<std::unique_ptr<RouteTable>> RouteTable::rehashed(const HashKey& key) const {
-  auto table = create(capacity_, key, readers_, numa_node_);
+  auto table = create(capacity_, key, readers_, numa_node_, access());
   if (!table) return fail(std::move(table.error()), "rehashing");
   std::array<Id, kMaxBurst> ids;
   std::array<Action, kMaxBurst> actions;

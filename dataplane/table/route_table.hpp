@@ -9,7 +9,9 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 
+#include "dataplane/table/hash_reader.hpp"
 #include "dataplane/table/readers.hpp"
 #include "sluice/base/ids.hpp"
 #include "sluice/base/result.hpp"
@@ -28,6 +30,12 @@ struct RouteChange {
   Action previous;
 };
 
+// How look-ups read the rte_hash.
+enum class HashAccess : std::uint8_t {
+  kDirect,   // its buckets (hash_reader.hpp), where they are laid out as known; else the library
+  kLibrary,  // the library's bulk look-up
+};
+
 class RouteTable {
  public:
   static constexpr unsigned kMaxBurst = 64;
@@ -36,7 +44,8 @@ class RouteTable {
   // numa_node as rte_malloc takes it (-1: any). Fails with kExhausted when the EAL heap is short of
   // memory_needed(capacity), with kInvalidArgument for a capacity of 0 or above kMaxCapacity.
   static Result<std::unique_ptr<RouteTable>> create(std::size_t capacity, const HashKey& key,
-                                                    Readers& readers, int numa_node);
+                                                    Readers& readers, int numa_node,
+                                                    HashAccess access = HashAccess::kDirect);
   // EAL heap that a table takes, all of it at creation.
   static std::size_t memory_needed(std::size_t capacity) noexcept;
   ~RouteTable();
@@ -45,6 +54,9 @@ class RouteTable {
 
   // Readers. out[i] has kind kNone where ids[i] is not in the table. n is 1 to kMaxBurst.
   void lookup_burst(const Id* ids, unsigned n, Action* out) const noexcept;
+  // The same when the ids' signatures (Hash128::signature() under key()) are known.
+  void lookup_hashed(const Id* ids, const std::uint32_t* signatures, unsigned n,
+                     Action* out) const noexcept;
 
   // The writer. Sets routes in order; n is 1 to kMaxBurst. A burst costs much less per route than
   // single calls, because the table's cache lines are fetched for all of them at once. kFull only
@@ -91,6 +103,9 @@ class RouteTable {
 
   const HashKey& key() const noexcept { return key_; }
   Isa isa() const noexcept { return hasher_.isa(); }
+  HashAccess access() const noexcept {
+    return reader_ ? HashAccess::kDirect : HashAccess::kLibrary;
+  }
   std::size_t size() const noexcept { return size_; }
   std::size_t capacity() const noexcept { return capacity_; }
   std::size_t pending() const noexcept { return grace_.size(); }
@@ -105,10 +120,13 @@ class RouteTable {
   RouteTable(std::size_t capacity, const HashKey& key, Readers& readers, int numa_node);
   RouteChange store(const Id& id, std::uint32_t signature, Action action, Action previous);
   Action find(const Id& id, std::uint32_t signature) const noexcept;
+  void find_by_library(const Id* ids, const std::uint32_t* signatures, unsigned n,
+                       Action* out) const noexcept;
   bool next(std::uint32_t& cursor, Id& id, Action& action) const noexcept;
 
   IdHasher hasher_;
   rte_hash* hash_ = nullptr;
+  std::optional<HashReader> reader_;
   // The writer's from here on.
   alignas(64) std::size_t capacity_;
   std::size_t size_ = 0;
