@@ -61,8 +61,6 @@ class PacketAssembler {
 // another. Refused parts are counted and the rest is still delivered.
 class PacketDecoder {
  public:
-  PacketDecoder();
-
   // Valid until the next call, and while the packet's bytes are.
   std::span<const PacketMessage> decode(ByteView packet);
   const MalformedCounters& malformed() const noexcept { return malformed_; }
@@ -82,6 +80,9 @@ class PacketDecoder {
 
   std::vector<PacketMessage> messages_;
   Bytes inflated_;  // reserved once, so that views into it stay
+  // False after the packet's first broken compression: a packet of 255 bombs costs no more than
+  // one.
+  bool inflate_ = true;
   MalformedCounters malformed_;
 };
 
