@@ -32,6 +32,8 @@ agent::ReplyStatus status_of(const Error& error) {
       return agent::NOT_FOUND;
     case ErrorCode::kPermissionDenied:
       return agent::BAD_TOKEN;
+    case ErrorCode::kUnavailable:
+      return agent::UNAVAILABLE;
     default:
       return agent::BAD_REQUEST;
   }
@@ -197,6 +199,7 @@ InBand::Outcome InBand::do_register(const Request& request) {
   reply.set_router_name(options_.router_name);
   Outcome outcome;
   outcome.reply = reply_to(request, MessageType::kRegisterReply, reply.SerializeAsString());
+  if (granted->kept) outcome.pending = Pending{request.envelope, request.from, granted->fresh};
   if (granted->fresh) {
     outcome.log =
         fmt::format("event=agent_registered id={} name={} tenant={} endpoint={} lease_s={}",
@@ -223,8 +226,20 @@ InBand::Outcome InBand::do_unregister(const Request& request) {
   reply.set_status(agent::OK);
   reply.set_router_id(std::string(as_text(options_.router_id)));
   reply.set_router_name(options_.router_name);
-  return {reply_to(request, MessageType::kRegisterReply, reply.SerializeAsString()),
-          fmt::format("event=agent_unregistered id={}", to_string(request.envelope.source)), false};
+  Outcome outcome{
+      reply_to(request, MessageType::kRegisterReply, reply.SerializeAsString()),
+      fmt::format("event=agent_unregistered id={}", to_string(request.envelope.source))};
+  if (registry_.has_journal()) outcome.pending = Pending{request.envelope, request.from, false};
+  return outcome;
+}
+
+InBand::Outcome InBand::withdraw(const Pending& pending, const Error& error, Time now) {
+  --counters_.accepted;
+  if (pending.fresh) {
+    registry_.withdraw(pending.envelope.source, pending.envelope.timestamp_ns.get());
+  }
+  return refuse(Request{pending.envelope, pending.from, {}, {}, now}, agent::UNAVAILABLE,
+                "this router cannot keep it over a restart at present: " + error.message());
 }
 
 InBand::Outcome InBand::do_resolve(const Request& request) {

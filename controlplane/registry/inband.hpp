@@ -5,6 +5,8 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -42,13 +44,22 @@ class InBand {
     is_available_ = std::move(is_available);
   }
 
+  // A request that was granted, but whose reply must wait until the journal has kept it.
+  struct Pending {
+    Envelope envelope;
+    Endpoint from;
+    bool fresh;  // an agent that was not there before
+  };
   struct Outcome {
     std::vector<std::uint8_t> reply;  // envelope and payload; empty: none
     std::string log;                  // key=value, when something is worth a line; else empty
     bool warn = false;
+    std::optional<Pending> pending = std::nullopt;
   };
   // `message` from the envelope on; `from` is where it came from.
   Outcome handle(const Endpoint& from, std::span<const std::uint8_t> message, Time now);
+  // The journal could not keep it: takes a new agent back, and makes the reply that says so.
+  Outcome withdraw(const Pending& pending, const Error& error, Time now);
 
   const InBandCounters& counters() const { return counters_; }
 

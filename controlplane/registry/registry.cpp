@@ -10,9 +10,6 @@ namespace sluice::controlplane {
 
 namespace {
 
-// Twice the window in which a router accepts a timestamp: after it, a recorded request is too old.
-constexpr std::uint64_t kDepartedNs = 60 * kNsPerSecond;
-
 Status check_spec(const Id& id, std::string_view name, std::span<const std::string> capabilities) {
   if (id.is_nil()) return fail(ErrorCode::kInvalidArgument, "the agent id is nil");
   if (!name.empty()) {
@@ -32,17 +29,9 @@ Status check_spec(const Id& id, std::string_view name, std::span<const std::stri
   return {};
 }
 
-std::unique_ptr<char[]> copy_name(std::string_view name) {
-  if (name.empty()) return nullptr;
-  auto copy = std::make_unique_for_overwrite<char[]>(name.size() + 1);
-  std::memcpy(copy.get(), name.data(), name.size());
-  copy[name.size()] = '\0';
-  return copy;
-}
-
 }  // namespace
 
-Registry::Registry(const SipKey& key) : index_(key, IdOf{&agents_}) {}
+Registry::Registry(const SipKey& key) : index_(SipIdHash{key}, IdOf{&agents_}) {}
 
 Result<std::uint32_t> Registry::add(const AgentSpec& spec, Time now) {
   if (auto ok = check_spec(spec.id, spec.name, spec.capabilities); !ok) {
@@ -52,14 +41,20 @@ Result<std::uint32_t> Registry::add(const AgentSpec& spec, Time now) {
     return fail(ErrorCode::kAlreadyExists, "agent " + to_string(spec.id) + " is there already (" +
                                                std::string(to_string(agents_[slot].origin)) + ")");
   }
-  return insert(spec, 0, now);
+  if (auto ok = check_journal(); !ok) return std::unexpected(ok.error());
+  const auto slot = insert(spec, 0, now);
+  if (slot) note(agents_[*slot]);
+  return slot;
 }
 
 Status Registry::put_configured(const AgentSpec& spec, std::uint8_t generation, Time now) {
   const auto slot = find(spec.id);
   if (slot != kNoIndex && agents_[slot].lease == kNoIndex) {
+    const bool kept = agents_[slot].generation == 0;
+    const std::uint16_t tenant = agents_[slot].tenant;
     change(slot, spec);
     agents_[slot].generation = generation;
+    if (kept && journal_ != nullptr) journal_->changed(spec.id, tenant);
     return {};
   }
   if (slot != kNoIndex) erase(slot);  // the configuration goes before who registered
@@ -98,24 +93,43 @@ void Registry::remove_if(const std::function<bool(const Agent&)>& gone) {
   }
 }
 
-Result<std::uint32_t> Registry::insert(const AgentSpec& spec, std::uint8_t generation, Time now) {
-  if (is_reserved(spec.id)) {
-    return fail(ErrorCode::kAlreadyExists, "id " + to_string(spec.id) + " is this router's own");
+Status Registry::check_room(const Id& id) const {
+  if (is_reserved(id)) {
+    return fail(ErrorCode::kAlreadyExists, "id " + to_string(id) + " is this router's own");
   }
   if (agents_.size() >= limit_) {
     return fail(ErrorCode::kExhausted,
-                "the limit of " + std::to_string(limit_) + " agents (dataplane.routes) is reached");
+                "the limit of " + std::to_string(limit_) + " agents (store.agents) is reached");
   }
+  return {};
+}
+
+Status Registry::check_journal() const {
+  return journal_ == nullptr ? Status() : journal_->ready();
+}
+
+// Only what is not in the configuration has to survive.
+void Registry::note(const Agent& agent) {
+  if (journal_ != nullptr && agent.generation == 0) journal_->changed(agent.id, agent.tenant);
+}
+
+Result<std::uint32_t> Registry::insert(const AgentSpec& spec, std::uint8_t generation, Time now) {
+  if (auto ok = check_room(spec.id); !ok) return std::unexpected(ok.error());
+  return allocate(spec, generation, static_cast<std::uint32_t>(now.realtime_ns / kNsPerSecond));
+}
+
+std::uint32_t Registry::allocate(const AgentSpec& spec, std::uint8_t generation,
+                                 std::uint32_t added_s) {
   const std::uint32_t slot = agents_.allocate();
   Agent& agent = agents_[slot];
   agent.id = spec.id;
   agent.endpoint = spec.endpoint;
   agent.tenant = spec.tenant;
-  agent.name = copy_name(spec.name);
+  agent.name = names_.store(spec.name);
   agent.peer = spec.peer;
   agent.origin = spec.origin;
   agent.generation = generation;
-  agent.added_s = static_cast<std::uint32_t>(now.realtime_ns / kNsPerSecond);
+  agent.added_s = added_s;
   index_.insert(slot);
   ++counters_.by_origin[static_cast<std::size_t>(spec.origin)];
   ++by_tenant_[spec.tenant];
@@ -139,6 +153,8 @@ void Registry::erase(std::uint32_t slot) {
   if (--by_tenant_[agent.tenant] == 0) by_tenant_.erase(agent.tenant);
   if (agent.lease != kNoIndex) leases_.release(agent.lease);
   index_.erase(slot);
+  note(agent);
+  names_.release(agent.name);
   agents_.release(slot);
 }
 
@@ -163,8 +179,9 @@ Result<Registry::Granted> Registry::register_agent(const Registration& request, 
     return std::unexpected(ok.error());
   }
 
-  Granted result{slot, granted(request.lease_s), slot == kNoIndex, false, {}};
+  Granted result{slot, granted(request.lease_s), slot == kNoIndex, false, {}, false};
   if (result.fresh) {
+    if (auto ok = check_journal(); !ok) return std::unexpected(ok.error());
     const auto inserted = insert({.id = request.id,
                                   .name = request.name,
                                   .tenant = request.tenant,
@@ -178,6 +195,7 @@ Result<Registry::Granted> Registry::register_agent(const Registration& request, 
     leases_[agents_[slot].lease].agent = slot;
     departed_.erase(request.id);
     ++counters_.registered;
+    result.kept = true;
   } else {
     Agent& agent = agents_[slot];
     if (agent.endpoint != request.endpoint) {
@@ -187,18 +205,25 @@ Result<Registry::Granted> Registry::register_agent(const Registration& request, 
       ++counters_.moved;
       if (listener_ != nullptr) listener_->agent_moved(slot);
     }
-    if (!agent.name) agent.name = copy_name(request.name);
-    if (!has_capabilities(slot, request.capabilities)) set_capabilities(slot, request.capabilities);
+    const bool named = agent.name == nullptr && !request.name.empty();
+    if (named) agent.name = names_.store(request.name);
+    const bool other = !has_capabilities(slot, request.capabilities);
+    if (other) set_capabilities(slot, request.capabilities);
+    result.kept = result.moved || named || other;
     ++counters_.renewed;
   }
 
   Lease& lease = leases_[agents_[slot].lease];
+  result.kept = result.kept || lease.granted_s != result.lease_s;
   lease.granted_s = result.lease_s;
-  lease.renewed_ns = now.monotonic_ns;
+  lease.renewed_ns = static_cast<std::int64_t>(now.monotonic_ns);
   lease.renewed_realtime_ns = now.realtime_ns;
   lease.request_timestamp_ns = request.timestamp_ns;
+  lease.restored = false;
   // Later than scheduled is found out when the entry comes due.
   if (lease.scheduled_s == 0 || end_s(lease) < lease.scheduled_s) schedule(agents_[slot].lease);
+  if (result.kept || is_stale(lease)) note(agents_[slot]);
+  result.kept = result.kept && journal_ != nullptr;
   return result;
 }
 
@@ -212,8 +237,12 @@ Status Registry::unregister(const Id& id, std::uint64_t timestamp_ns, Time now) 
                 "agent " + to_string(id) + " belongs to the configuration of this router");
   }
   if (auto ok = check_time(slot, id, timestamp_ns); !ok) return ok;
-  remember_departed(id, timestamp_ns, now);
-  if (slot == kNoIndex) return {};
+  if (slot == kNoIndex) {
+    departed_.find(id)->second.timestamp_ns = timestamp_ns;
+    if (journal_ != nullptr) journal_->changed(id, departed_.find(id)->second.tenant);
+    return {};
+  }
+  remember_departed(agents_[slot], timestamp_ns, now);
   erase(slot);
   ++counters_.unregistered;
   return {};
@@ -239,22 +268,29 @@ Status Registry::check_time(std::uint32_t slot, const Id& id, std::uint64_t time
   return fail(ErrorCode::kTimeout, "a request of the same time or later was already accepted");
 }
 
-void Registry::remember_departed(const Id& id, std::uint64_t timestamp_ns, Time now) {
+// The record of one that has left is written by erase(), which follows.
+void Registry::remember_departed(const Agent& agent, std::uint64_t timestamp_ns, Time now) {
+  departed_[agent.id] = {timestamp_ns, now.monotonic_ns + kDepartedNs, agent.tenant};
+  departed_order_.push_back(agent.id);
+}
+
+void Registry::forget_departed(Time now) {
   while (!departed_order_.empty()) {
-    const auto oldest = departed_.find(departed_order_.front());
-    if (oldest != departed_.end()) {
-      if (oldest->second.until_ns > now.monotonic_ns) break;
+    const Id& id = departed_order_.front();
+    if (const auto oldest = departed_.find(id); oldest != departed_.end()) {
+      if (oldest->second.until_ns > now.monotonic_ns) return;
+      const std::uint16_t tenant = oldest->second.tenant;
       departed_.erase(oldest);
+      if (journal_ != nullptr) journal_->changed(id, tenant);
     }
     departed_order_.pop_front();
   }
-  departed_[id] = {timestamp_ns, now.monotonic_ns + kDepartedNs};
-  departed_order_.push_back(id);
 }
 
 bool Registry::expire(Time now, std::size_t max,
                       const std::function<void(const Agent&)>& on_expired) {
   const std::uint64_t now_s = now.monotonic_ns / kNsPerSecond;
+  forget_departed(now);
   wheel_.advance(now_s, due_);
   for (std::size_t n = 0; n < max && !due_.empty(); ++n) {
     const auto entry = due_.back();
@@ -267,7 +303,7 @@ bool Registry::expire(Time now, std::size_t max,
     }
     const Agent& agent = agents_[lease.agent];
     if (on_expired) on_expired(agent);
-    remember_departed(agent.id, lease.request_timestamp_ns, now);
+    remember_departed(agent, lease.request_timestamp_ns, now);
     erase(lease.agent);
     ++counters_.expired;
   }
@@ -280,12 +316,15 @@ std::uint32_t Registry::granted(std::uint32_t wanted_s) const {
 
 // The second in which lease and grace have both ended for sure.
 std::uint64_t Registry::end_s(const Lease& lease) const {
-  return lease.renewed_ns / kNsPerSecond + lease.granted_s + policy_.grace_s + 1;
+  const auto end = lease.renewed_ns / static_cast<std::int64_t>(kNsPerSecond) + lease.granted_s +
+                   policy_.grace_s + 1;
+  return std::max<std::uint64_t>(static_cast<std::uint64_t>(std::max<std::int64_t>(end, 0)),
+                                 lease.restored ? restored_until_s_ : 0);
 }
 
 void Registry::schedule(std::uint32_t slot) {
   Lease& lease = leases_[slot];
-  lease.scheduled_s = end_s(lease);
+  lease.scheduled_s = static_cast<std::uint32_t>(end_s(lease));
   wheel_.schedule(slot, lease.scheduled_s);
 }
 
@@ -343,9 +382,8 @@ void Registry::for_each_member(std::uint32_t capability,
 }
 
 std::size_t Registry::memory_bytes() const {
-  constexpr std::size_t kNameBytes = 48;  // a name of the usual length with its heap block
-  return agents_.memory_bytes() + index_.memory_bytes() + leases_.memory_bytes() +
-         capabilities_.memory_bytes() + agents_.size() * kNameBytes;
+  return agents_.memory_bytes() + names_.memory_bytes() + index_.memory_bytes() +
+         leases_.memory_bytes() + capabilities_.memory_bytes();
 }
 
 }  // namespace sluice::controlplane

@@ -1,65 +1,61 @@
 // Who is where: agents by id with name, tenant, endpoint, capabilities and, for those that
 // registered themselves, a lease. Knows nothing of ports or neighbours; tells one listener what
-// changed (see forwarding.hpp). Control thread only; time is injected. About 130 bytes per agent.
+// changed (see forwarding.hpp), and a journal, if there is one, what has to survive a restart: all
+// agents but those of the configuration. Control thread only; time is injected. 64 bytes per agent,
+// its name, 5 to 11 for finding it, and 48 for a lease.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
+#include "controlplane/link/id_index.hpp"
 #include "controlplane/registry/capabilities.hpp"
-#include "controlplane/registry/id_index.hpp"
+#include "controlplane/registry/journal.hpp"
 #include "controlplane/registry/lease_wheel.hpp"
+#include "controlplane/registry/name_arena.hpp"
 #include "controlplane/registry/slot_array.hpp"
+#include "controlplane/registry/stored_agent.hpp"
 #include "sluice/base/ids.hpp"
 #include "sluice/base/result.hpp"
 #include "sluice/wire/inet.hpp"
 
 namespace sluice::controlplane {
 
-enum class Origin : std::uint8_t {
-  kNone = 0,
-  kStatic = 1,      // configuration, agents file or API
-  kRegistered = 2,  // in-band, with a lease
-  kPeer = 3,        // reached by another router
-};
-constexpr std::string_view to_string(Origin origin) noexcept {
-  constexpr std::string_view kNames[] = {"none", "static", "registered", "peer"};
-  return kNames[static_cast<std::size_t>(origin)];
-}
-
-inline constexpr std::size_t kMaxCapabilitiesPerAgent = 32;
-
 struct Agent {
   Id id;
   Endpoint endpoint;  // of a peer's agent: unspecified
   std::uint16_t tenant = 0;
-  std::unique_ptr<char[]> name;  // null: known by id only
   std::uint32_t capabilities = Capabilities::kNoSet;
+  const char* name = nullptr;      // in the registry's NameArena; null: known by id only
   std::uint32_t lease = kNoIndex;  // origin registered
   std::uint32_t peer = kNoIndex;   // origin peer: its number in forwarding.hpp
   Origin origin = Origin::kNone;
   std::uint8_t generation = 0;  // of the configuration that has it; 0: not configured
   std::uint32_t added_s = 0;    // since the Unix epoch
 
-  std::string_view name_view() const noexcept { return name ? name.get() : std::string_view(); }
+  std::string_view name_view() const noexcept { return NameArena::view(name); }
 };
+static_assert(sizeof(Agent) == 64);
 
 struct Lease {
   std::uint32_t agent = kNoIndex;
   std::uint32_t granted_s = 0;
-  std::uint64_t renewed_ns = 0;  // monotonic
+  std::int64_t renewed_ns = 0;  // monotonic; below 0 when that was before the machine started
   std::uint64_t renewed_realtime_ns = 0;
   std::uint64_t request_timestamp_ns = 0;  // of the last request accepted
-  std::uint64_t scheduled_s = 0;           // the entry of the wheel that counts
+  std::uint32_t scheduled_s = 0;           // the entry of the wheel that counts
+  std::uint32_t stored_s = 0;  // renewed_realtime_ns as the journal has it; 0: not asked for yet
   std::uint32_t moves = 0;
+  bool restored = false;  // and not renewed since
 };
+static_assert(sizeof(Lease) == 48);
 
 struct LeasePolicy {
   std::uint32_t default_s = 30;
@@ -125,6 +121,9 @@ class Registry {
   // An id that nobody can have: the router's own, which answers pings itself.
   void reserve(const Id& id) { reserved_ = id; }
   bool is_reserved(const Id& id) const { return id == reserved_; }
+  // Null: nothing survives. Before the first agent.
+  void set_journal(RegistryJournal* journal) { journal_ = journal; }
+  bool has_journal() const { return journal_ != nullptr; }
   void set_policy(const LeasePolicy& policy) { policy_ = policy; }
   const LeasePolicy& policy() const { return policy_; }
 
@@ -138,6 +137,19 @@ class Registry {
   Status put_configured(const AgentSpec& spec, std::uint8_t generation, Time now);
   // Removes those of the configuration that the latest one does not have any more.
   void drop_outdated(std::uint8_t generation);
+  // What the journal shall write of this id now; monostate: nothing, it is not there any more.
+  using Stored = std::variant<std::monostate, StoredAgent, StoredDeparted>;
+  Stored stored(const Id& id, std::uint16_t tenant, Time now);
+  // An agent as it was before a restart, after the configuration, which goes before it; `peer` is
+  // the number of the peer it names. Its lease continues with what was left by the clock: never
+  // more than was granted, whatever the clock did, and none at all at worst: then its grace begins.
+  // kAlreadyExists, kExhausted.
+  Status restore(const StoredAgent& agent, std::uint32_t peer, Time now);
+  void restore(const StoredDeparted& departed, Time now);
+  // Nobody could renew while the router was away: restored leases do not end before this time
+  // (monotonic) unless they are renewed.
+  void keep_restored_until(std::uint64_t deadline_ns);
+
   // Removes all for which `gone` says so.
   void remove_if(const std::function<bool(const Agent&)>& gone);
 
@@ -147,12 +159,17 @@ class Registry {
     bool fresh;
     bool moved;
     Endpoint before;  // when moved
+    bool kept;        // the journal was told: what the agent asked for must survive
   };
   // New, renewed or moved. kTimeout: not later than the agent's last request. kAlreadyExists: not
-  // one that registers itself, or of another tenant.
+  // one that registers itself, or of another tenant. kUnavailable: a new one that the journal
+  // cannot keep.
   Result<Granted> register_agent(const Registration& request, Time now);
   // Of one that has just left, too: the reply to the first request may have been lost.
   Status unregister(const Id& id, std::uint64_t timestamp_ns, Time now);
+  // Takes back a registration that the journal could not keep, unless the agent has sent another
+  // request since.
+  void withdraw(const Id& id, std::uint64_t timestamp_ns);
   // For requests that change nothing: takes note of the timestamp, so that it cannot be used again.
   Status note_request(const Id& id, std::uint64_t timestamp_ns);
 
@@ -183,7 +200,11 @@ class Registry {
     const Id& operator()(std::uint32_t slot) const noexcept { return (*agents)[slot].id; }
   };
 
+  std::uint32_t allocate(const AgentSpec& spec, std::uint8_t generation, std::uint32_t added_s);
   Result<std::uint32_t> insert(const AgentSpec& spec, std::uint8_t generation, Time now);
+  Status check_room(const Id& id) const;
+  Status check_journal() const;
+  void note(const Agent& agent);
   void change(std::uint32_t slot, const AgentSpec& spec);
   void erase(std::uint32_t slot);
   void set_capabilities(std::uint32_t slot, std::span<const std::string> names);
@@ -192,11 +213,18 @@ class Registry {
   std::uint32_t granted(std::uint32_t wanted_s) const;
   std::uint64_t end_s(const Lease& lease) const;
   void schedule(std::uint32_t lease);
-  void remember_departed(const Id& id, std::uint64_t timestamp_ns, Time now);
+  void remember_departed(const Agent& agent, std::uint64_t timestamp_ns, Time now);
+  void forget_departed(Time now);
   Status check_time(std::uint32_t slot, const Id& id, std::uint64_t timestamp_ns) const;
+  static bool is_stale(const Lease& lease);
+
+  // Twice the window in which a router accepts a timestamp: after it, a recorded request is too
+  // old.
+  static constexpr std::uint64_t kDepartedNs = 60'000'000'000;
 
   SlotArray<Agent> agents_;
-  IdIndex<IdOf> index_;
+  NameArena names_;
+  IdIndex<SipIdHash, IdOf> index_;
   Capabilities capabilities_;
   SlotArray<Lease> leases_;
   LeaseWheel wheel_;
@@ -205,11 +233,14 @@ class Registry {
   struct Departed {
     std::uint64_t timestamp_ns;
     std::uint64_t until_ns;  // monotonic
+    std::uint16_t tenant;
   };
   std::unordered_map<Id, Departed, IdHash> departed_;
   std::deque<Id> departed_order_;  // by until_ns; may hold one twice
   std::unordered_map<std::uint16_t, std::size_t> by_tenant_;
   RegistryListener* listener_ = nullptr;
+  RegistryJournal* journal_ = nullptr;
+  std::uint32_t restored_until_s_ = 0;
   LeasePolicy policy_;
   RegistryCounters counters_;
   std::size_t limit_ = SIZE_MAX;

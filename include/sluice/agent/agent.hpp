@@ -331,7 +331,7 @@ class Agent {
 
   static Status check(ReplyStatus status, const std::string& text) {
     if (status == OK) return {};
-    const bool later = status == NOT_READY;
+    const bool later = status == NOT_READY || status == UNAVAILABLE;
     const ErrorCode code = status == NOT_FOUND  ? ErrorCode::kNotFound
                            : status == LIMIT    ? ErrorCode::kExhausted
                            : status == CONFLICT ? ErrorCode::kAlreadyExists
