@@ -19,7 +19,9 @@
 #include <vector>
 
 #include "controlplane/store/entry.hpp"
+#include "controlplane/store/fsync_policy.hpp"
 #include "controlplane/store/index_metrics.hpp"
+#include "controlplane/store/lane.hpp"
 #include "controlplane/store/maintenance.hpp"
 #include "controlplane/store/snapshot.hpp"
 #include "controlplane/store/table_spec.hpp"
@@ -29,12 +31,6 @@
 namespace sluice::controlplane::store {
 
 class Fs;
-
-enum class Fsync : std::uint8_t {
-  kEach,      // write() returns after the disk has it; concurrent writes share one fsync
-  kInterval,  // every fsync_interval: a power loss takes at most that long
-  kNever,     // the kernel decides; kill -9 of the process loses nothing
-};
 
 struct IndexOptions {
   std::string directory;          // made when it is not there
@@ -52,7 +48,6 @@ struct IndexOptions {
   bool verify_after_open = true;       // check every file in the background after opening
 };
 
-inline constexpr unsigned kMaxLanes = 64;
 inline constexpr unsigned kMaxLookup = 64;
 
 class Index {
