@@ -1,0 +1,103 @@
+// The identity of keys: agrees with the dataplane for plain ids, separates tables and tenants, and
+// does not mix up keys of different lengths.
+#include "controlplane/store/key_hash.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sluice::controlplane::store {
+namespace {
+
+constexpr HashKey kKey = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
+
+std::pair<std::uint64_t, std::uint64_t> pair_of(const Hash128& hash) {
+  return {hash.lo, hash.hi};
+}
+
+std::vector<Id> random_ids(std::size_t n) {
+  std::mt19937_64 random(7);
+  std::vector<Id> ids(n);
+  for (Id& id : ids) {
+    for (auto& byte : id.bytes)
+      byte = static_cast<std::uint8_t>(random());
+  }
+  return ids;
+}
+
+TEST(KeyHash, IdsOfTheFirstTableHashAsInTheDataplane) {
+  const KeyHasher hasher(kKey);
+  const IdHasher dataplane = IdHasher::create(kKey);
+  for (const Id& id : random_ids(100))
+    EXPECT_EQ(hasher(0, 0, id.bytes), dataplane(id));
+}
+
+TEST(KeyHash, BurstsAgreeWithSingleKeysForAnyLength) {
+  const KeyHasher hasher(kKey);
+  const std::vector<Id> ids = random_ids(64);
+  for (const auto& [table, tenant] : {std::pair{0, 0}, {1, 0}, {0, 1}, {255, 65535}}) {
+    for (unsigned n = 0; n <= 64; ++n) {
+      std::array<Hash128, 64> out;
+      hasher.burst(static_cast<std::uint8_t>(table), static_cast<std::uint16_t>(tenant), ids.data(),
+                   out.data(), n);
+      for (unsigned i = 0; i < n; ++i) {
+        ASSERT_EQ(out[i], hasher(static_cast<std::uint8_t>(table),
+                                 static_cast<std::uint16_t>(tenant), ids[i].bytes));
+      }
+    }
+  }
+}
+
+TEST(KeyHash, TableTenantLengthAndKeyOfTheIndexAllCount) {
+  const KeyHasher hasher(kKey);
+  HashKey other_key = kKey;
+  other_key.bytes[15] ^= 1;
+  const KeyHasher other(other_key);
+  std::set<std::pair<std::uint64_t, std::uint64_t>> seen;
+  std::size_t made = 0;
+  for (std::size_t size = 1; size <= 40; ++size) {
+    const std::vector<std::uint8_t> key(size, 0);
+    for (std::uint8_t table = 0; table < 3; ++table) {
+      for (const std::uint16_t tenant : std::array<std::uint16_t, 3>{0, 1, 256}) {
+        seen.insert(pair_of(hasher(table, tenant, key)));
+        seen.insert(pair_of(other(table, tenant, key)));
+        made += 2;
+      }
+    }
+  }
+  EXPECT_EQ(seen.size(), made);
+}
+
+TEST(KeyHash, BitsOfStringHashesAreBalanced) {
+  const KeyHasher hasher(kKey);
+  std::array<int, 128> ones{};
+  constexpr int kKeys = 4096;
+  for (int i = 0; i < kKeys; ++i) {
+    const std::string name = "organisation/space/service/" + std::to_string(i);
+    const Hash128 hash =
+        hasher(2, 0, {reinterpret_cast<const std::uint8_t*>(name.data()), name.size()});
+    for (unsigned bit = 0; bit < 64; ++bit) {
+      ones[bit] += static_cast<int>(hash.lo >> bit & 1);
+      ones[64 + bit] += static_cast<int>(hash.hi >> bit & 1);
+    }
+  }
+  for (const int count : ones)
+    EXPECT_NEAR(count, kKeys / 2, 200);  // six standard deviations of 32
+}
+
+TEST(KeyHash, ElementsOfDifferentSetsDiffer) {
+  const KeyHasher hasher(kKey);
+  const std::array<std::uint8_t, 3> element = {1, 2, 3};
+  const Hash128 a = hasher.element({1, 2}, element);
+  EXPECT_NE(a, hasher.element({2, 1}, element));
+  EXPECT_NE(a, hasher.element({1, 2}, std::span(element).first(2)));
+  EXPECT_EQ(a, hasher.element({1, 2}, element));
+}
+
+}  // namespace
+}  // namespace sluice::controlplane::store
