@@ -28,6 +28,7 @@ class Checks {
     check_agents();
     check_peers();
     check_leases();
+    check_store();
     check_sockets();
   }
 
@@ -260,6 +261,17 @@ class Checks {
       for (std::size_t a = 0; a < peer.agents.size(); ++a) {
         check_tenant(peer.agents[a].tenant, {"peers", i, "agents", a, "tenant"});
       }
+    }
+  }
+
+  void check_store() {
+    const auto& store = config_.store;
+    if (store.agents >= config_.dataplane.routes && !store.base) {
+      wrong({"store", "agents"},
+            fmt::format(
+                "{} agents do not fit dataplane.routes ({}) without base segments; raise that, "
+                "or set store.base",
+                store.agents, config_.dataplane.routes));
     }
   }
 

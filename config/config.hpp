@@ -23,6 +23,7 @@ inline constexpr std::string_view kDefaultPath = "/etc/sluice/sluice.yaml";
 enum class IdlePolicy : std::uint8_t { kPoll, kAdaptive };
 enum class HugePages : std::uint8_t { kAuto, kOn, kOff };
 enum class PortRole : std::uint8_t { kEdge, kTrunk };
+enum class StoreSync : std::uint8_t { kEach, kInterval, kNever };
 enum class LogLevel : std::uint8_t { kTrace, kDebug, kInfo, kWarn, kError };
 
 // An address of a host interface with the length of its network, "10.77.1.1/24".
@@ -146,6 +147,23 @@ struct Registration {
   friend bool operator==(const Registration&, const Registration&) = default;
 };
 
+// What must outlive a restart: registered agents, and what was added by command.
+struct Store {
+  std::string directory;  // default: <state-dir>/store
+  StoreSync fsync = StoreSync::kEach;
+  std::uint32_t fsync_interval_ms = 10;
+  std::uint32_t lanes = 4;
+  std::uint32_t overlay_mb = 64;
+  std::uint32_t workers = 1;
+  std::uint32_t rate_mb = 64;     // per second; 0: no limit
+  std::uint32_t agents = 131071;  // default: dataplane.routes - 1
+  bool base = true;
+  std::uint32_t base_delta_max = 100'000;
+  std::uint32_t base_interval_s = 30;
+
+  friend bool operator==(const Store&, const Store&) = default;
+};
+
 struct Api {
   std::string socket;  // default: <run-dir>/api.sock
   std::string group;   // empty: only root
@@ -180,6 +198,7 @@ struct Config {
   std::vector<Peer> peers;
   Leases leases;
   Registration registration;
+  Store store;
   Api api;
   Metrics metrics;
   Log log;
@@ -195,6 +214,7 @@ std::string link_socket(const Config& config);
 std::string_view to_string(IdlePolicy value) noexcept;
 std::string_view to_string(HugePages value) noexcept;
 std::string_view to_string(PortRole value) noexcept;
+std::string_view to_string(StoreSync value) noexcept;
 std::string_view to_string(LogLevel value) noexcept;
 std::string to_string(const Prefix& prefix);
 

@@ -75,6 +75,8 @@ void resolve_defaults(const Node& document, Report& report, Config& config) {
   if (!is_given(document, {"hold", "total"})) {
     config.hold.total = std::min(kMaxDefaultHold, config.dataplane.mbufs / 4);
   }
+  if (config.store.directory.empty()) config.store.directory = config.router.state_dir + "/store";
+  if (!is_given(document, {"store", "agents"})) config.store.agents = config.dataplane.routes - 1;
   if (config.api.socket.empty()) config.api.socket = config.router.run_dir + "/api.sock";
   resolve_ports(document, config);
   resolve_tenants(config);

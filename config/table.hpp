@@ -355,7 +355,10 @@ inline constexpr std::tuple kLeasesKeys{
          .unit = "s"}},
     Key{"restart-grace-s",
         &Leases::restart_grace_s,
-        {.help = "How long routes from before a restart of the control plane live unconfirmed.",
+        {.help =
+             "No lease ends before this long after a restart of the control plane, so that agents "
+             "can renew what ran out meanwhile; routes live so long unconfirmed when the store "
+             "was new.",
          .change = Change::kLive,
          .max = 3600,
          .unit = "s"}},
@@ -368,6 +371,69 @@ inline constexpr std::tuple kRegistrationKeys{
              "Register agents only with a token of their tenant; tenants without a key then accept "
              "none by message.",
          .change = Change::kLive}},
+};
+
+inline constexpr std::tuple kStoreKeys{
+    Key{"directory",
+        &Store::directory,
+        {.help = "Folder of the durable store: registered agents, and agents and peers added by "
+                 "command. Back it up with `sluice store backup`.",
+         .syntax = &kAbsolutePath,
+         .fallback = "<state-dir>/store"}},
+    Key{"fsync",
+        &Store::fsync,
+        {.help = "When the disk is asked to have what was written: each before any reply; interval "
+                 "every fsync-interval-ms, which a power loss can take; never leaves it to the "
+                 "kernel. A kill of the process loses nothing in any of them."}},
+    Key{"fsync-interval-ms",
+        &Store::fsync_interval_ms,
+        {.help = "With interval: how often.", .min = 1, .max = 60'000, .unit = "ms"}},
+    Key{"lanes",
+        &Store::lanes,
+        {.help = "Independent parts of a new store; later `sluice store migrate --lanes`.",
+         .min = 1,
+         .max = 64}},
+    Key{"overlay-mb",
+        &Store::overlay_mb,
+        {.help = "Memory for what was written last; it is filled twice at most.",
+         .min = 1,
+         .max = 65'536,
+         .unit = "MiB"}},
+    Key{"workers",
+        &Store::workers,
+        {.help = "Threads that compact the store in the background.", .min = 1, .max = 64}},
+    Key{"rate-mb",
+        &Store::rate_mb,
+        {.help = "What compaction and the building of base segments may write per second; 0: no "
+                 "limit.",
+         .max = 1'048'576,
+         .unit = "MiB/s"}},
+    Key{"agents",
+        &Store::agents,
+        {.help = "Agents that this router knows at most. More than dataplane.routes need base "
+                 "segments.",
+         .change = Change::kLive,
+         .min = 1,
+         .max = 1U << 30,
+         .fallback = "dataplane.routes, less the router's own"}},
+    Key{"base",
+        &Store::base,
+        {.help = "Move routes into base segments: immutable, 13 bytes per route in the dataplane, "
+                 "kept on disk, so that a restarted dataplane has them at once."}},
+    Key{"base-delta-max",
+        &Store::base_delta_max,
+        {.help =
+             "Routes that differ from the base before a new one is built, unless a tenth of the "
+             "base is more.",
+         .change = Change::kLive,
+         .min = 1,
+         .max = 1U << 30}},
+    Key{"base-interval-s",
+        &Store::base_interval_s,
+        {.help = "Least time between the builds of two base segments.",
+         .change = Change::kLive,
+         .max = 86'400,
+         .unit = "s"}},
 };
 
 inline constexpr std::tuple kApiKeys{
@@ -422,6 +488,7 @@ inline constexpr std::tuple kConfigKeys{
     Section{"leases", &Config::leases, kLeasesKeys, "How long registrations hold.", kControlplane},
     Section{"registration", &Config::registration, kRegistrationKeys,
             "Agents that register by message.", kControlplane},
+    Section{"store", &Config::store, kStoreKeys, "What outlives a restart.", kControlplane},
     Section{"api", &Config::api, kApiKeys, "The socket of the sluice command.", kControlplane},
     Section{"metrics", &Config::metrics, kMetricsKeys, "The Prometheus endpoint.", kControlplane},
     Section{"log", &Config::log, kLogKeys, "The log of both processes.", kBoth},

@@ -24,6 +24,10 @@ struct Words<PortRole> {
   static constexpr std::array<std::string_view, 2> kAll{"edge", "trunk"};
 };
 template <>
+struct Words<StoreSync> {
+  static constexpr std::array<std::string_view, 3> kAll{"each", "interval", "never"};
+};
+template <>
 struct Words<LogLevel> {
   static constexpr std::array<std::string_view, 5> kAll{"trace", "debug", "info", "warn", "error"};
 };
@@ -121,6 +125,9 @@ std::string_view to_string(HugePages value) noexcept {
 std::string_view to_string(PortRole value) noexcept {
   return word_of(value);
 }
+std::string_view to_string(StoreSync value) noexcept {
+  return word_of(value);
+}
 std::string_view to_string(LogLevel value) noexcept {
   return word_of(value);
 }
@@ -152,6 +159,9 @@ std::string allowed(const Rule&, HugePages) {
 }
 std::string allowed(const Rule&, PortRole) {
   return words_of<PortRole>();
+}
+std::string allowed(const Rule&, StoreSync) {
+  return words_of<StoreSync>();
 }
 std::string allowed(const Rule&, LogLevel) {
   return words_of<LogLevel>();
@@ -222,6 +232,9 @@ void read(const Place& place, const Node& node, const Rule&, HugePages& out) {
 void read(const Place& place, const Node& node, const Rule&, PortRole& out) {
   read_word(place, node, out);
 }
+void read(const Place& place, const Node& node, const Rule&, StoreSync& out) {
+  read_word(place, node, out);
+}
 void read(const Place& place, const Node& node, const Rule&, LogLevel& out) {
   read_word(place, node, out);
 }
@@ -287,6 +300,9 @@ Value write(const Rule&, HugePages value) {
   return text_value(std::string(to_string(value)));
 }
 Value write(const Rule&, PortRole value) {
+  return text_value(std::string(to_string(value)));
+}
+Value write(const Rule&, StoreSync value) {
   return text_value(std::string(to_string(value)));
 }
 Value write(const Rule&, LogLevel value) {

@@ -136,6 +136,14 @@ TEST(Together, LeasesAreInOrder) {
       "3600");
 }
 
+TEST(Together, AgentsBeyondTheTableNeedBaseSegments) {
+  EXPECT_EQ(only_mistake(with_top("store: {agents: 200000, base: false}")),
+            "f:6:17: store.agents: 200000 agents do not fit dataplane.routes (131072) without base "
+            "segments; raise that, or set store.base");
+  EXPECT_EQ(good(with_top("store: {agents: 50000000}")).store.agents, 50'000'000U);
+  EXPECT_EQ(good(with_top("router: {state-dir: /x}")).store.directory, "/x/store");
+}
+
 TEST(Together, SocketsFitTheirAddress) {
   const std::string deep = "/" + std::string(100, 'x');
   const auto text = only_mistake(with_top("router: {run-dir: " + deep + "}"));

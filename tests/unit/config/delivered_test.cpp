@@ -52,6 +52,7 @@ TEST(Delivered, DefaultWithItsCommentsTakenAsText) {
     const bool example = after.find(':') != std::string::npos && after.size() > 2 &&
                          (after.starts_with("  ") || after.starts_with(" eal-args") ||
                           after.starts_with(" manager-core") || after.starts_with(" vlan") ||
+                          after.starts_with(" directory") || after.starts_with(" agents: 5") ||
                           after.starts_with(" api:"));
     if (example && !after.starts_with("   ") && line.find_first_not_of(' ') == hash) {
       text += line.substr(0, hash) + (after.starts_with("  ") ? after : after.substr(1)) + "\n";
@@ -76,6 +77,7 @@ TEST(Delivered, DefaultWithItsCommentsTakenAsText) {
   EXPECT_EQ(config->agents.size(), 1U);
   EXPECT_EQ(config->peers.size(), 1U);
   EXPECT_EQ(config->api.group, "sluice");
+  EXPECT_EQ(config->store.agents, 50'000'000U);
 }
 
 using Unit = std::map<std::string, std::vector<std::string>>;  // "Section.Key" to its values

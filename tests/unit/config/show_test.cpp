@@ -41,6 +41,8 @@ peers:
   - {name: q, address: "[fd00::8]:1"}
 leases: {default-s: 6, min-s: 5, max-s: 7, grace-s: 0, restart-grace-s: 1}
 registration: {require-token: false}
+store: {directory: /s, fsync: interval, fsync-interval-ms: 5, lanes: 2, overlay-mb: 3, workers: 4,
+        rate-mb: 5, agents: 9, base: false, base-delta-max: 6, base-interval-s: 7}
 api: {socket: /a/b, group: g}
 metrics: {listen: off}
 log: {level: debug, file: "/l: x # y"}
@@ -76,7 +78,7 @@ TEST(Show, HasEveryDefault) {
   EXPECT_EQ(shown["api"]["socket"].as<std::string>(), "/run/sluice/api.sock");
   EXPECT_EQ(shown["metrics"]["listen"].as<std::string>(), "127.0.0.1:9464");
   EXPECT_EQ(shown["tenants"].size(), 0U);
-  EXPECT_EQ(shown.size(), 13U);  // agents-file is shown only when there is one
+  EXPECT_EQ(shown.size(), 14U);  // agents-file is shown only when there is one
 }
 
 TEST(Show, NeverASecret) {

@@ -62,6 +62,14 @@ const std::vector<Number>& numbers() {
       {"tenants[].rate", 0, 0, 1000000000, [](auto& c) { return c.tenants[0].rate; }},
       {"leases.grace-s", 10, 0, 3600, [](auto& c) { return c.leases.grace_s; }},
       {"leases.restart-grace-s", 30, 0, 3600, [](auto& c) { return c.leases.restart_grace_s; }},
+      {"store.fsync-interval-ms", 10, 1, 60000, [](auto& c) { return c.store.fsync_interval_ms; }},
+      {"store.lanes", 4, 1, 64, [](auto& c) { return c.store.lanes; }},
+      {"store.overlay-mb", 64, 1, 65536, [](auto& c) { return c.store.overlay_mb; }},
+      {"store.workers", 1, 1, 64, [](auto& c) { return c.store.workers; }},
+      {"store.rate-mb", 64, 0, 1048576, [](auto& c) { return c.store.rate_mb; }},
+      {"store.agents", 131071, 1, 1U << 30, [](auto& c) { return c.store.agents; }},
+      {"store.base-delta-max", 100000, 1, 1U << 30, [](auto& c) { return c.store.base_delta_max; }},
+      {"store.base-interval-s", 30, 0, 86400, [](auto& c) { return c.store.base_interval_s; }},
   };
   return kAll;
 }
@@ -398,7 +406,7 @@ TEST(Table, EveryKeyHasHelpAndSensibleBounds) {
     }
   };
   for_each(kConfigKeys, [&](const auto& entry) { visit(visit, entry); });
-  EXPECT_EQ(keys, 66U);
+  EXPECT_EQ(keys, 77U);
 }
 
 }  // namespace
