@@ -105,7 +105,7 @@ class PhfView {
   // buckets large; 1/256 of a uniform part keeps them bounded.
   static std::uint32_t bucket_of(std::uint32_t x, std::uint32_t buckets) noexcept {
     const std::uint64_t square = std::uint64_t{x} * x >> 32;
-    const std::uint64_t cubic = square * ((std::uint64_t{1} << 32) + x) >> 33;
+    const std::uint64_t cubic = square * ((std::uint64_t{1} << 31) + x / 2) >> 32;
     const std::uint64_t skewed = (cubic * 255 + x) >> 8;
     return static_cast<std::uint32_t>(skewed * buckets >> 32);
   }
