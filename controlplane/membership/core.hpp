@@ -1,0 +1,288 @@
+// The membership protocol as a state machine: SWIM with the Lifeguard extensions, as memberlist
+// speaks it, and four improvements that need nothing of the peers (a leave is checked before it is
+// believed, who is gone is remembered and tried again, membership and user messages both get their
+// share of a packet, nobody's news starves behind newer news). No I/O, no thread, no clock, no
+// randomness of its own: time comes with every call and never goes back, chance from the seed, and
+// what is to be done goes to Output. The driver runs it under Asio, the simulator a thousand of
+// them in virtual time. One thread at a time; never throws but for want of memory.
+//
+// Byte-level decoding is the caller's (PacketDecoder): the core sees only well-formed messages, and
+// trusts nothing in them.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "controlplane/membership/address_book.hpp"
+#include "controlplane/membership/broadcast_queue.hpp"
+#include "controlplane/membership/codec.hpp"
+#include "controlplane/membership/local_health.hpp"
+#include "controlplane/membership/member_table.hpp"
+#include "controlplane/membership/output.hpp"
+#include "controlplane/membership/profile.hpp"
+#include "controlplane/membership/random.hpp"
+#include "controlplane/membership/stats.hpp"
+#include "controlplane/membership/suspicion.hpp"
+#include "controlplane/membership/timer_heap.hpp"
+
+namespace sluice::membership {
+
+// Beyond it nobody honest counts: one refutation a second for 68 years. A forged one near the end
+// of the number range would leave its victim nothing to refute with.
+inline constexpr std::uint32_t kMaxIncarnation = std::uint32_t{1} << 31;
+// An accusation this far beyond what we know of a member is a forgery: nobody lags so far behind.
+inline constexpr std::uint32_t kMaxIncarnationLead = std::uint32_t{1} << 16;
+// What user messages may take of a packet when membership messages would fill it, in percent; and
+// the other way round the rest.
+inline constexpr std::size_t kUserSharePercent = 30;
+// A leave is believed after so many probe intervals without a refutation; the member is asked this
+// many times meanwhile.
+inline constexpr std::uint64_t kLeaveCheckIntervals = 2;
+inline constexpr std::uint32_t kLeaveCheckAsks = 4;
+// Members that we hold for dead and that turn up alive are told at most so many per gossip tick,
+// each at most so often.
+inline constexpr std::size_t kTellsPerTick = 16;
+inline constexpr std::uint64_t kTellAgainNs = 3 * kNsPerSecond;
+
+// How often a lost peer may be tried, whichever, in probe intervals.
+inline constexpr std::uint64_t kRejoinIntervals = 2;
+// After we were not run for longer than a probe interval (a stopped process, a starved machine),
+// nobody is declared dead for so many: first what came in meanwhile must be read.
+inline constexpr std::uint64_t kQuietIntervals = 2;
+
+// What survives a restart, when the driver keeps it.
+struct SavedState {
+  struct Peer {
+    std::string name;
+    Endpoint address;
+    std::uint32_t incarnation = 0;
+  };
+  std::uint32_t incarnation = 0;
+  std::vector<Peer> peers;
+};
+
+class Core {
+ public:
+  // saved: of an earlier life of this name; its peers are tried as lost ones are.
+  Core(CoreConfig config, InternPool& pool, Output& output, std::uint64_t seed,
+       std::uint64_t now_ns, const SavedState* saved = nullptr);
+  ~Core();
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  // One datagram, taken apart.
+  void on_packet(std::uint64_t now_ns, const Endpoint& from,
+                 std::span<const PacketMessage> messages);
+  // A stream that a peer opened: what to answer before closing; empty: nothing.
+  Bytes on_stream(std::uint64_t now_ns, const Endpoint& from, const StreamMessage& message);
+  void on_stream_reply(std::uint64_t now_ns, std::uint32_t id, const StreamMessage& message);
+  void on_stream_failed(std::uint64_t now_ns, std::uint32_t id);
+  // Runs what is due. Call when next_timer_ns() has come; TimerHeap::kNever: nothing to wait for.
+  void on_timer(std::uint64_t now_ns);
+  std::uint64_t next_timer_ns() const noexcept { return timers_.next_ns(); }
+
+  // Where to find the cluster. Each is asked at once and, while no member is there, for ever again.
+  void set_seeds(std::uint64_t now_ns, const std::vector<Endpoint>& seeds);
+  // At most kMaxMetaBytes; false when it is more.
+  bool update_meta(std::uint64_t now_ns, ByteView meta);
+  // Gossips a user message; a later one of the same key takes its place. False: too long.
+  bool send_user(std::uint64_t key, ByteView data, bool routers_only);
+  // kLeaveDone follows when everybody has had a fair chance to hear it.
+  void leave(std::uint64_t now_ns);
+  // Turns a failed member, also one that only the address book knows, into one that left, here and
+  // elsewhere. False: no such member, or it is alive.
+  bool force_leave(std::uint64_t now_ns, std::string_view name);
+
+  SavedState save() const;
+  struct View {
+    const MemberTable& members;
+    const AddressBook& lost;
+    const CoreStats& stats;
+    MemberTable::Slot self;
+    int health;
+    std::size_t queued;       // membership messages
+    std::size_t queued_user;  // user messages
+  };
+  View view() const noexcept;
+  std::size_t memory_bytes() const noexcept;
+
+ private:
+  using Slot = MemberTable::Slot;
+  static constexpr Slot kNone = MemberTable::kNone;
+
+  struct Probe {
+    bool active = false;
+    Slot slot = kNone;
+    std::uint32_t generation = 0;
+    std::uint32_t sequence = 0;
+    std::uint32_t incarnation = 0;
+    std::uint64_t sent_ns = 0;
+    std::uint64_t deadline_ns = 0;
+    int nacks_expected = 0;
+    int nacks = 0;
+    std::uint32_t stream = 0;
+    bool by_tcp = false;
+  };
+  struct Relay {  // an indirect ping that we make for another
+    std::uint32_t sequence;
+    Endpoint asker;
+    bool nack;
+  };
+  struct SuspicionEntry {
+    Suspicion suspicion;
+    Slot slot;
+    std::uint32_t generation;
+  };
+  struct LeaveCheck {
+    Slot slot;
+    std::uint32_t incarnation;
+    std::uint32_t asks_left;
+  };
+  struct Rejoin {
+    bool active = false;
+    std::uint32_t sequence = 0;
+    Endpoint address;
+  };
+  struct Stream {
+    StreamKind kind;
+    bool seed = false;
+    Endpoint to;
+  };
+  struct Tell {
+    std::string name;
+    Endpoint address;
+    std::uint32_t incarnation;
+  };
+
+  // core_rules.cpp: what a message about a member does.
+  void on_alive(std::uint64_t now_ns, const Alive& alive, bool broadcast = true);
+  void on_alive_self(std::uint64_t now_ns, const Alive& alive);
+  bool acceptable(const Alive& alive);
+  bool plausible(Slot slot, std::uint32_t incarnation);
+  bool back_from_the_dead(std::uint64_t now_ns, const Alive& alive);
+  bool conflicts(std::uint64_t now_ns, Slot slot, const Alive& alive);
+  void store(Slot slot, const Alive& alive);
+  void on_suspect(std::uint64_t now_ns, const Suspect& suspect);
+  void on_dead(std::uint64_t now_ns, const Dead& dead);
+  void on_dead_lost(std::uint64_t now_ns, const Dead& dead);
+  void bury(std::uint64_t now_ns, Slot slot, std::uint32_t incarnation, std::string_view from);
+  void refute(std::uint64_t now_ns, std::uint32_t accused, std::string_view from);
+  void emit(EventKind kind, Slot slot, std::string_view from = {});
+
+  // core_suspicion.cpp: timers of suspected, leaving and dead members.
+  void start_suspicion(std::uint64_t now_ns, Slot slot, std::string_view from);
+  bool confirm_suspicion(Slot slot, std::string_view from);
+  void end_suspicion(Slot slot);
+  void suspicion_timer(std::uint64_t now_ns, const TimerHeap::Entry& entry);
+  void start_leave_check(std::uint64_t now_ns, Slot slot, std::uint32_t incarnation);
+  void end_leave_check(Slot slot);
+  void leave_check_timer(std::uint64_t now_ns, const TimerHeap::Entry& entry);
+  void reap_timer(std::uint64_t now_ns, const TimerHeap::Entry& entry);
+
+  // core_probe.cpp
+  void probe_tick(std::uint64_t now_ns);
+  Slot next_target();
+  void start_probe(std::uint64_t now_ns, Slot slot);
+  void probe_indirect(std::uint64_t now_ns, std::uint32_t sequence);
+  void probe_end(std::uint64_t now_ns, std::uint32_t sequence);
+  void probe_succeeded(std::uint64_t now_ns);
+  void on_ack(std::uint64_t now_ns, const Endpoint& from, const Ack& ack);
+  void on_nack(const Nack& nack);
+  void on_ping(const Endpoint& from, const Ping& ping);
+  void on_indirect_ping(std::uint64_t now_ns, const Endpoint& from, const IndirectPing& ask);
+  void relay_end(std::uint32_t sequence);
+  Ping own_ping(std::uint32_t sequence, std::string_view node) const;
+
+  // core_gossip.cpp
+  void gossip_tick(std::uint64_t now_ns);
+  void fill_gossip(bool to_router);
+  void flush(const Endpoint& to, const Member* member);
+  void broadcast_alive(Slot slot, bool first);
+  void broadcast_suspect(Slot slot, std::string_view from);
+  void broadcast_dead(std::string_view name, std::uint32_t incarnation, std::string_view from,
+                      bool first);
+  std::uint32_t sends() const noexcept;
+  void on_user(const Endpoint& from, ByteView data);
+  template <class F>
+  std::size_t pick(std::size_t wanted, std::span<Slot> out, F&& eligible);
+
+  // core_exchange.cpp: push/pull, and finding the lost again.
+  void push_pull_tick(std::uint64_t now_ns);
+  void open_push_pull(std::uint64_t now_ns, const Endpoint& to, bool join, bool seed);
+  Bytes encode_state(bool join) const;
+  bool compatible(std::span<const PushPullNode> nodes) const;
+  void merge(std::uint64_t now_ns, std::span<const PushPullNode> nodes);
+  void rejoin_tick(std::uint64_t now_ns);
+  void try_seeds(std::uint64_t now_ns);
+  void tell(std::uint64_t now_ns, std::string_view name, LostPeer& peer, const Endpoint& address);
+  void tell_tick(std::uint64_t now_ns);
+
+  void set_first_timers(std::uint64_t now_ns);
+  void notice_stall(std::uint64_t now_ns, std::uint64_t late_ns);
+  void leave_done();
+  void run(std::uint64_t now_ns, const TimerHeap::Entry& entry);
+  void on_message(std::uint64_t now_ns, const Endpoint& from, const PacketMessage& message);
+  BroadcastQueue::Key key_of(Slot slot) const noexcept { return members_[slot].name; }
+  bool alone() const noexcept {
+    return members_.count(MemberState::kAlive) + members_.count(MemberState::kSuspect) <= 1;
+  }
+
+  CoreConfig config_;
+  InternPool& pool_;
+  Output& output_;
+  Random random_;
+  TimerHeap timers_;
+  MemberTable members_;
+  AddressBook book_;
+  LocalHealth health_;
+  BroadcastQueue queue_;
+  BroadcastQueue user_queue_;
+  PacketAssembler packet_;
+  CoreStats stats_;
+
+  Slot self_ = kNone;
+  bool leaving_ = false;
+  bool leave_told_ = false;
+  std::uint32_t sequence_;
+  std::uint32_t next_stream_ = 1;
+  std::size_t ring_next_ = 0;
+  Probe probe_;
+  Rejoin rejoin_;
+  bool tell_timer_ = false;
+  std::uint64_t leave_deadline_ns_ = 0;
+  std::uint64_t quiet_until_ns_ = 0;  // no verdicts before: we were not run for a while
+  std::vector<Tell> tells_;
+  std::vector<const Ping*> pings_;  // of the packet being handled
+  std::unordered_map<std::uint32_t, Relay> relays_;
+  std::unordered_map<std::uint32_t, SuspicionEntry> suspicions_;
+  std::unordered_map<std::uint32_t, LeaveCheck> leave_checks_;
+  std::unordered_map<std::uint32_t, Stream> streams_;
+  std::uint32_t next_check_ = 0;
+  std::vector<std::uint64_t> heard_;  // hashes of foreign user messages passed on lately
+  std::size_t heard_next_ = 0;
+  Bytes scratch_;
+};
+
+// Random distinct members other than ourselves; as many tries as the reference's kRandomNodes.
+template <class F>
+std::size_t Core::pick(std::size_t wanted, std::span<Slot> out, F&& eligible) {
+  const auto ring = members_.ring();
+  std::size_t count = 0;
+  wanted = std::min(wanted, out.size());
+  for (std::size_t tries = 0; tries < 3 * ring.size() && count < wanted; ++tries) {
+    const Slot slot = ring[random_.below(ring.size())];
+    if (slot == self_ || !eligible(slot, members_[slot])) continue;
+    const auto chosen = out.first(count);
+    if (std::ranges::find(chosen, slot) == chosen.end()) out[count++] = slot;
+  }
+  return count;
+}
+
+}  // namespace sluice::membership

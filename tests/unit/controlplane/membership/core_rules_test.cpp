@@ -1,0 +1,236 @@
+// What messages about members do to the list: incarnations, states, refutation, conflicts, caps.
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+
+#include "core_fixture.hpp"
+
+namespace sluice::membership::test {
+namespace {
+
+TEST(CoreRules, TellsAboutItselfFromTheStart) {
+  CoreHarness h;
+  h.alive("a", 2);
+  h.run_for(kSecond);
+  const auto alive = h.sent<Alive>();
+  ASSERT_FALSE(alive.empty());
+  EXPECT_EQ(alive[0].node, "self");
+  EXPECT_EQ(alive[0].incarnation, 1u);
+  EXPECT_EQ(alive[0].address, at(1));
+  EXPECT_EQ(alive[0].vsn, kOwnVsn);
+}
+
+TEST(CoreRules, OnlyAHigherIncarnationRevivesOrUpdates) {
+  CoreHarness h;
+  h.alive("a", 2, 5, "x");
+  EXPECT_EQ(h.out.count(EventKind::kJoined), 1u);
+  h.alive("a", 2, 5, "y");
+  EXPECT_EQ(h.out.count(EventKind::kUpdated), 0u);
+  h.alive("a", 2, 6, "y");
+  ASSERT_EQ(h.out.count(EventKind::kUpdated), 1u);
+  EXPECT_EQ(h.out.events.back().meta, "y");
+  h.hear({Dead{6, "a", "b"}});
+  EXPECT_EQ(h.state("a"), MemberState::kDead);
+  EXPECT_EQ(h.out.count(EventKind::kFailed), 1u);
+  h.alive("a", 2, 6, "y");
+  EXPECT_EQ(h.state("a"), MemberState::kDead);
+  h.alive("a", 2, 7, "y");
+  EXPECT_EQ(h.state("a"), MemberState::kAlive);
+  EXPECT_EQ(h.out.count(EventKind::kJoined), 2u);
+}
+
+TEST(CoreRules, OldAccusationsAndStrangersAreIgnored) {
+  CoreHarness h;
+  h.alive("a", 2, 5);
+  h.hear(
+      {Suspect{4, "a", "b"}, Dead{4, "a", "b"}, Suspect{9, "nobody", "b"}, Dead{9, "nobody", "b"}});
+  EXPECT_EQ(h.state("a"), MemberState::kAlive);
+  EXPECT_EQ(h.member("nobody"), nullptr);
+  h.hear({Suspect{5, "a", "b"}});
+  EXPECT_EQ(h.state("a"), MemberState::kSuspect);
+  h.alive("a", 2, 6);
+  EXPECT_EQ(h.state("a"), MemberState::kAlive);
+  EXPECT_EQ(h.out.count(EventKind::kReprieved), 1u);
+}
+
+// In the order they stand in the packet, not the reverse as the reference may do.
+TEST(CoreRules, MessagesOfAPacketApplyInTheirOrder) {
+  CoreHarness h;
+  h.alive("a", 2, 1);
+  h.hear({Suspect{1, "a", "b"}, Alive{2, "a", at(2), {}, kOwnVsn}, Dead{2, "a", "b"}});
+  EXPECT_EQ(h.state("a"), MemberState::kDead);
+  EXPECT_EQ(h.member("a")->incarnation, 2u);
+}
+
+TEST(CoreRules, RefutesEveryAccusation) {
+  CoreHarness h;
+  h.alive("a", 2);
+  h.hear({Suspect{1, "self", "a"}});
+  EXPECT_EQ(h.member("self")->incarnation, 2u);
+  h.hear({Dead{5, "self", "a"}});
+  EXPECT_EQ(h.member("self")->incarnation, 6u);
+  h.hear({Dead{6, "self", "self"}});
+  EXPECT_EQ(h.member("self")->incarnation, 7u);
+  EXPECT_EQ(h.state("self"), MemberState::kAlive);
+  EXPECT_EQ(h.out.count(EventKind::kRefuted), 3u);
+  EXPECT_EQ(h.core->view().health, 3);
+  h.hear({Suspect{6, "self", "a"}});
+  EXPECT_EQ(h.member("self")->incarnation, 7u) << "answered already";
+  h.run_for(kSecond);
+  auto alive = h.sent<Alive>();
+  std::erase_if(alive, [](const Alive& a) { return a.node != "self"; });
+  ASSERT_FALSE(alive.empty());
+  EXPECT_EQ(alive.back().incarnation, 7u);
+}
+
+TEST(CoreRules, RefutesWhatAnEarlierLifeSaid) {
+  CoreHarness h;
+  h.alive("self", 1, 1);
+  EXPECT_EQ(h.member("self")->incarnation, 1u) << "our own message, heard again";
+  h.alive("self", 1, 1, "old meta");
+  EXPECT_EQ(h.member("self")->incarnation, 2u);
+  h.alive("self", 1, 9);
+  EXPECT_EQ(h.member("self")->incarnation, 10u);
+}
+
+TEST(CoreRules, AnotherOfOurNameIsAConflict) {
+  CoreHarness h;
+  h.alive("self", 3, 50);
+  EXPECT_EQ(h.member("self")->incarnation, 1u);
+  ASSERT_EQ(h.out.count(EventKind::kConflict), 1u);
+  EXPECT_EQ(h.out.events.back().from, "self");
+}
+
+TEST(CoreRules, AddressIsTakenOverOnlyFromTheLeft) {
+  CoreHarness h;
+  h.alive("a", 2, 1);
+  h.alive("a", 3, 2);
+  EXPECT_EQ(h.out.count(EventKind::kConflict), 1u);
+  EXPECT_EQ(h.member("a")->address, at(2));
+  h.hear({Dead{1, "a", "b"}});
+  h.alive("a", 3, 2);
+  EXPECT_EQ(h.state("a"), MemberState::kDead) << "reclaiming from the dead is off by default";
+  h.hear({Dead{1, "a", "a"}});
+  EXPECT_EQ(h.state("a"), MemberState::kLeft);
+  h.alive("a", 3, 2);
+  EXPECT_EQ(h.state("a"), MemberState::kAlive);
+  EXPECT_EQ(h.member("a")->address, at(3));
+}
+
+TEST(CoreRules, AddressOfTheLongDeadIsReclaimedWhenConfigured) {
+  CoreHarness h("self", 1, [](CoreConfig& c) { c.profile.dead_node_reclaim_ns = 5 * kSecond; });
+  h.alive("a", 2, 1);
+  h.hear({Dead{1, "a", "b"}});
+  h.run_for(4 * kSecond);
+  h.alive("a", 3, 2);
+  EXPECT_EQ(h.state("a"), MemberState::kDead);
+  h.run_for(2 * kSecond);
+  h.alive("a", 3, 2);
+  EXPECT_EQ(h.state("a"), MemberState::kAlive);
+}
+
+TEST(CoreRules, VersionsThatDoNotMeetAreKeptOut) {
+  CoreHarness h;
+  // A library peer with default settings: its delegate versions would make every push/pull fail.
+  h.hear({Alive{1, "d0", at(2), {}, Vsn{1, 5, 2, 0, 0, 0}}});
+  h.hear({Alive{1, "p0", at(2), {}, Vsn{0, 0, 0, 2, 5, 5}}});
+  h.hear({Alive{1, "pnew", at(2), {}, Vsn{3, 9, 9, 2, 5, 5}}});
+  EXPECT_EQ(h.core->view().members.size(), 1u);
+  EXPECT_EQ(h.stats().refusals(Refused::kVersion), 3u);
+  h.hear({Alive{1, "d4", at(2), {}, Vsn{1, 5, 2, 2, 5, 4}}});
+  EXPECT_NE(h.member("d4"), nullptr);
+  h.run_for(2 * kSecond);
+  for (const auto& alive : h.sent<Alive>())
+    EXPECT_NE(alive.node, "d0");
+}
+
+TEST(CoreRules, UselessAddressesAreRefused) {
+  CoreHarness h;
+  const Endpoint bad[] = {at(2, 0),
+                          {IpAddress::v4(Big32(0u)), 7946},
+                          {IpAddress::v4(Big32(0xe0000001u)), 7946},
+                          {IpAddress::v4(Big32(0xffffffffu)), 7946},
+                          {IpAddress{}, 7946},
+                          {*parse_ip("ff02::1"), 7946}};
+  for (const Endpoint& address : bad)
+    h.hear({Alive{1, "x", address, {}, kOwnVsn}});
+  EXPECT_EQ(h.stats().refusals(Refused::kAddress), std::size(bad));
+  EXPECT_EQ(h.core->view().members.size(), 1u);
+}
+
+TEST(CoreRules, ListIsBounded) {
+  CoreHarness h("self", 1, [](CoreConfig& c) { c.limits.members = 10; });
+  for (int i = 0; i < 50; ++i)
+    h.alive(fmt::format("n{}", i), 2);
+  EXPECT_EQ(h.core->view().members.size(), 10u);
+  EXPECT_EQ(h.stats().refusals(Refused::kFull), 41u);
+}
+
+// A claim with the highest number there is would leave nothing to refute it with.
+TEST(CoreRules, IncarnationsFromBeyondAreForged) {
+  CoreHarness h;
+  h.alive("a", 2, 1);
+  h.hear({Suspect{0xffffffff, "self", "a"}, Dead{0xffffffff, "self", "a"},
+          Dead{0xffffffff, "a", "b"}, Suspect{kMaxIncarnationLead + 2, "a", "b"},
+          Alive{kMaxIncarnation + 1, "b", at(3), {}, kOwnVsn}});
+  EXPECT_EQ(h.member("self")->incarnation, 1u);
+  EXPECT_EQ(h.state("a"), MemberState::kAlive);
+  EXPECT_EQ(h.member("b"), nullptr);
+  EXPECT_EQ(h.stats().refusals(Refused::kIncarnation), 5u);
+}
+
+TEST(CoreRules, SuspicionEndsInDeathUnlessRefuted) {
+  CoreHarness h;
+  h.alive("a", 2);
+  h.alive("b", 3);
+  h.hear({Suspect{1, "a", "b"}});
+  // Three members: nobody can confirm, so the minimum of 4 s holds.
+  h.run_for(3900 * kNsPerMs);
+  EXPECT_EQ(h.state("a"), MemberState::kSuspect);
+  h.run_for(200 * kNsPerMs);
+  EXPECT_EQ(h.state("a"), MemberState::kDead);
+  const auto& failed = *std::ranges::find(h.out.events, EventKind::kFailed, &Noted::kind);
+  EXPECT_EQ(failed.name, "a");
+  EXPECT_EQ(failed.from, "self");
+}
+
+TEST(CoreRules, AccusersWithMadeUpNamesDoNotHastenADeath) {
+  CoreHarness h;
+  for (std::uint8_t i = 0; i < 8; ++i)
+    h.alive(fmt::format("n{}", i), static_cast<std::uint8_t>(10 + i));
+  h.hear({Suspect{1, "n0", "n1"}, Suspect{1, "n0", "ghost"}, Suspect{1, "n0", "ghoul"}});
+  EXPECT_EQ(h.stats().confirmations, 0u);
+  h.hear({Suspect{1, "n0", "n2"}, Suspect{1, "n0", "n2"}, Suspect{1, "n0", "n3"},
+          Suspect{1, "n0", "n4"}});
+  EXPECT_EQ(h.stats().confirmations, 2u);
+}
+
+TEST(CoreRules, MetaUpdateSpreadsWithAHigherIncarnation) {
+  CoreHarness h;
+  h.alive("a", 2);
+  EXPECT_TRUE(h.core->update_meta(h.now, bytes("new")));
+  EXPECT_FALSE(h.core->update_meta(h.now, Bytes(kMaxMetaBytes + 1)));
+  h.run_for(kSecond);
+  const auto alive = h.sent<Alive>();
+  ASSERT_FALSE(alive.empty());
+  EXPECT_EQ(alive[0].incarnation, 2u);
+  EXPECT_EQ(InternPool::text(alive[0].meta), "new");
+}
+
+TEST(CoreRules, SavedStateContinuesItsIncarnation) {
+  CoreHarness h;
+  h.alive("a", 2, 4);
+  h.alive("b", 3, 5);
+  h.hear({Suspect{1, "self", "a"}});
+  const SavedState saved = h.core->save();
+  EXPECT_EQ(saved.incarnation, 2u);
+  ASSERT_EQ(saved.peers.size(), 2u);
+  CoreHarness again("self", 1, {}, &saved);
+  EXPECT_EQ(again.member("self")->incarnation, 3u);
+  EXPECT_EQ(again.core->view().lost.size(), 2u);
+  // The same incarnation as before our restart is no resurrection.
+  again.alive("a", 2, 4);
+  EXPECT_NE(again.member("a"), nullptr);
+}
+
+}  // namespace
+}  // namespace sluice::membership::test
