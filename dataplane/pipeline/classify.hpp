@@ -17,6 +17,23 @@ struct PlainFrame {
   std::uint16_t udp_bytes;
 };
 
+// Of an IPv4 header of 20 bytes that is not all zero: its words sum to 0xffff in one's complement,
+// so their sum with end-around carry is a multiple of 0xffff. Such are the numbers whose product
+// with the inverse of 0xffff modulo 2^64 is not above UINT64_MAX / 0xffff.
+inline bool checksum_is_right(const std::uint8_t* ip) noexcept {
+  constexpr std::uint64_t kMost = UINT64_MAX / 0xffff;
+  constexpr std::uint64_t kInverse = 0 - kMost;
+  static_assert(kInverse * 0xffff == 1);
+  std::uint64_t sum = load<std::uint64_t>(ip);
+  const auto second = load<std::uint64_t>(ip + 8);
+  const std::uint64_t third = load<std::uint32_t>(ip + 16);
+  sum += second;
+  sum += sum < second;
+  sum += third;
+  sum += sum < third;
+  return sum * kInverse <= kMost;
+}
+
 // `frame` has at least kMinPlainBytes. Branch-free but for the lifetime: what has to be zero is
 // collected in one word, what must not be negative in the sign of another.
 inline PlainFrame match_plain(const std::uint8_t* frame, std::uint32_t bytes, bool checksum_good,
@@ -32,14 +49,6 @@ inline PlainFrame match_plain(const std::uint8_t* frame, std::uint32_t bytes, bo
   const std::int64_t total = load<Big32>(frame + plain::kIp).get() & 0xffff;
   const std::int64_t udp_bytes = load<Big32>(frame + plain::kUdp + 2).get() & 0xffff;
 
-  const auto first = load<std::uint64_t>(frame + plain::kIp);
-  const auto second = load<std::uint64_t>(frame + plain::kIp + 8);
-  const std::uint64_t third = load<std::uint32_t>(frame + plain::kIp + 16);
-  std::uint64_t sum = first + second;
-  sum += sum < second;
-  sum += third;
-  sum += sum < third;
-
   constexpr auto kIpBytes = static_cast<std::int64_t>(sizeof(Ipv4Header));
   constexpr auto kBefore = static_cast<std::int64_t>(sizeof(EthernetHeader));
   constexpr auto kAround = static_cast<std::int64_t>(sizeof(UdpHeader) + kEnvelopeBytes);
@@ -48,7 +57,7 @@ inline PlainFrame match_plain(const std::uint8_t* frame, std::uint32_t bytes, bo
   std::uint64_t wrong = (envelope & kMustBeZero) | (frame[0] & 1U) |
                         static_cast<std::uint64_t>(udp_bytes + kIpBytes - total) |
                         static_cast<std::uint64_t>(negative) >> 63;
-  wrong |= checksum_good ? 0 : checksum_fold(sum) ^ 0xffffU;
+  if (!checksum_good) wrong |= static_cast<std::uint64_t>(!checksum_is_right(frame + plain::kIp));
 
   const auto lifetime = static_cast<std::uint8_t>(envelope >> 32 & 31);
   if (lifetime != 0) {
@@ -90,8 +99,9 @@ inline void classify(Lane& lane, const Burst& burst, rte_mbuf** frames, unsigned
   constexpr unsigned kAhead = 6;
   Batch& batch = lane.batch;
   const PlainPattern pattern = lane.plain_pattern[burst.ingress];
+  const std::uint32_t least = pattern.usable() ? kMinPlainBytes : UINT32_MAX;
   unsigned count = 0;
-  std::uint64_t plain_ones = 0;
+  std::uint64_t not_plain = 0;
   std::uint64_t bytes = 0;
   for (unsigned i = 0; i < n && i < kAhead; ++i)
     prefetch_headers(*frames[i]);
@@ -101,16 +111,14 @@ inline void classify(Lane& lane, const Burst& burst, rte_mbuf** frames, unsigned
     bytes += frame->pkt_len;
     const std::uint8_t* start = frame_start(*frame);
     const std::uint64_t checksum = frame->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
-    const bool looks_plain = pattern.usable() & (frame->data_len >= kMinPlainBytes) &
-                             (frame->nb_segs == 1) & (checksum != RTE_MBUF_F_RX_IP_CKSUM_BAD);
     batch.frame[count] = frame;
-    if (looks_plain) [[likely]] {
+    if (frame->data_len >= least && frame->nb_segs == 1 && checksum != RTE_MBUF_F_RX_IP_CKSUM_BAD)
+        [[likely]] {
       const PlainFrame found = match_plain(
           start, frame->data_len, checksum == RTE_MBUF_F_RX_IP_CKSUM_GOOD, pattern, burst.now_ns);
       if (found.plain) [[likely]] {
         batch.layout[count] = Layout::plain_ipv4(found.udp_bytes);
         gather_ids<kGuard>(batch, count, start + plain::kEnvelope);
-        plain_ones |= std::uint64_t{1} << count;
         ++count;
         continue;
       }
@@ -118,7 +126,7 @@ inline void classify(Lane& lane, const Burst& burst, rte_mbuf** frames, unsigned
     bool is_plain = false;
     if (!classify_general(lane, burst, frame, batch.layout[count], is_plain)) continue;
     gather_ids<kGuard>(batch, count, start + batch.layout[count].parsed().envelope_offset());
-    plain_ones |= static_cast<std::uint64_t>(is_plain) << count;
+    not_plain |= static_cast<std::uint64_t>(!is_plain) << count;
     ++count;
   }
   if (!burst.counted) {
@@ -126,7 +134,7 @@ inline void classify(Lane& lane, const Burst& burst, rte_mbuf** frames, unsigned
     lane.tally.bytes += bytes;
   }
   batch.count = count;
-  batch.plain = plain_ones;
+  batch.plain = ~not_plain;  // bits beyond `count` mean nothing
   batch.traced = 0;
 }
 

@@ -49,12 +49,17 @@ class Egress {
 
   // `port` is usable, `bytes` the frame's length. The caller has counted the frame under its role.
   void add(unsigned port, rte_mbuf* frame, std::uint32_t bytes, std::uint32_t tag) noexcept {
+    append(port, frame, bytes, tag);
+    touch(1u << port);
+  }
+  // add() in two halves, for a run of frames: touch() with a bit per port comes before flush().
+  void append(unsigned port, rte_mbuf* frame, std::uint32_t bytes, std::uint32_t tag) noexcept {
     Buffer& buffer = buffer_[port];
     frame->hash.usr = tag;
     buffer.bytes += bytes;
     buffer.frame[buffer.count++] = frame;
-    touched_ |= 1u << port;
   }
+  void touch(std::uint32_t ports) noexcept { touched_ |= ports; }
   static constexpr std::uint32_t tag(unsigned ingress, FrameRole role,
                                      unsigned traffic_class) noexcept {
     return ingress | static_cast<std::uint32_t>(role) << 8 | traffic_class << 16;

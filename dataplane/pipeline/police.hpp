@@ -72,10 +72,11 @@ struct AdjacencyFacts {
 };
 
 // source_matches() for an untagged IPv4 frame, straight from its bytes.
-inline bool source_matches_plain(const Tables& tables, Action route, std::uint16_t ingress,
-                                 const std::uint8_t* frame, std::uint16_t tenant) noexcept {
-  const Adjacency& from = tables.adjacencies.at(route.index());
-  const std::uint16_t udp_port = load<Big16>(frame + plain::kUdp).get();
+inline bool source_matches_plain(const AdjacencyTable& adjacencies, Action route,
+                                 std::uint16_t ingress, const std::uint8_t* frame,
+                                 std::uint16_t tenant) noexcept {
+  const Adjacency& from = adjacencies.at(route.index());
+  const auto udp_port = static_cast<std::uint16_t>(load<Big32>(frame + plain::kUdp).get() >> 16);
   const Action wanted(ActionKind::kAdjacency, 0, udp_port, tenant, 0);
   constexpr std::uint64_t kMask = 0x00ffffffff00000f;  // all but index and epoch
   const std::uint32_t address = load<std::uint32_t>(frame + plain::kSource);

@@ -70,8 +70,8 @@ std::uint16_t udp_checksum(const UdpHeader& header, const std::uint8_t* payload,
 // equation 3), both as checksum_add sums them, below 2^48. Never 0; not for a field that is 0.
 inline std::uint16_t updated_checksum(std::uint16_t field, std::uint64_t before,
                                       std::uint64_t after) noexcept {
-  // 2^48 - 1 is a multiple of 2^16 - 1, so this complement is the negative in one's complement.
-  const std::uint64_t minus_before = ~before & 0xffffffffffff;
+  // 2^48 - 1 is a multiple of 2^16 - 1, so this is the negative in one's complement.
+  const std::uint64_t minus_before = 0xffffffffffff - before;
   const std::uint64_t sum = static_cast<std::uint16_t>(~field) + minus_before + after;
   const auto updated = static_cast<std::uint16_t>(~checksum_fold(sum));
   return updated == 0 ? 0xffff : updated;

@@ -11,17 +11,17 @@ namespace sluice::dataplane {
 
 template <bool kGuard>
 inline void police_rewrite_egress(Lane& lane, const Burst& burst) noexcept {
-  const Batch& batch = lane.batch;
-  const PlainWay way{burst.clear_ports, Big16(burst.state->message_port).raw()};
-  const unsigned count = batch.count;
-  unsigned sent = 0;
+  PlainWay way(lane, burst);
+  const unsigned count = lane.batch.count;
   for (unsigned i = 0; i < count; ++i) {
-    const bool plain = (batch.plain >> i & 1) != 0;
-    if (plain && forward_plain<kGuard>(lane, burst, way, i, sent)) [[likely]]
+    const bool plain = (lane.batch.plain >> i & 1) != 0;
+    if (plain && forward_plain<kGuard>(lane, burst, way, i)) [[likely]]
       continue;
+    ++way.not_sent;
     forward_general(lane, burst, i);
   }
-  lane.tally.of(FrameRole::kForwarded) += sent;
+  lane.egress.touch(way.used_ports);
+  lane.tally.of(FrameRole::kForwarded) += count - way.not_sent;
 }
 
 template <bool kGuard>

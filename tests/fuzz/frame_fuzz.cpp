@@ -81,8 +81,7 @@ void check_plain_rewrite(const std::vector<std::uint8_t>& frame, const Parsed& p
   general.resize(parsed.frame_bytes());
   plain_way.resize(parsed.frame_bytes());
   FUZZ_REQUIRE(rewrite(general.data(), parsed, to, {7600, 4711}) == general.data());
-  rewrite_plain_ipv4(plain_way.data(), to, Big16(std::uint16_t{7600}).raw(),
-                     Big16(std::uint16_t{4711}).raw());
+  rewrite_plain_ipv4(plain_way.data(), to, raw_ports(Big16(std::uint16_t{7600}).raw(), 4711));
   FUZZ_REQUIRE(general == plain_way);
 }
 
