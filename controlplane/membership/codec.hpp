@@ -27,6 +27,9 @@ void encode(const Dead& message, Bytes& out);
 // In a packet, where it reaches to the end of its part.
 void encode(const User& message, Bytes& out);
 void encode(const PacketMessage& message, Bytes& out);
+// Only on streams.
+void encode(const PushPull& message, Bytes& out);
+void encode(const Err& message, Bytes& out);
 template <class M>
 Bytes encoded(const M& message) {
   Bytes out;

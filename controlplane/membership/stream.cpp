@@ -21,21 +21,6 @@ void append(Bytes& out, ByteView bytes) {
   out.insert(out.end(), bytes.begin(), bytes.end());
 }
 
-void write_push_pull(const PushPull& message, Bytes& out) {
-  out.push_back(static_cast<std::uint8_t>(MessageType::kPushPull));
-  msgpack::Writer writer(out);
-  writer.map(3);
-  writer.text("Join");
-  writer.boolean(message.join);
-  writer.text("Nodes");
-  writer.integer(message.nodes.size());
-  writer.text("UserStateLen");
-  writer.integer(message.user_state.size());
-  for (const auto& node : message.nodes)
-    write_node(node, out);
-  append(out, message.user_state);
-}
-
 void write_user(const User& message, Bytes& out) {
   out.push_back(static_cast<std::uint8_t>(MessageType::kUser));
   msgpack::Writer writer(out);
@@ -43,14 +28,6 @@ void write_user(const User& message, Bytes& out) {
   writer.text("UserMsgLen");
   writer.integer(message.data.size());
   append(out, message.data);
-}
-
-void write_err(const Err& message, Bytes& out) {
-  out.push_back(static_cast<std::uint8_t>(MessageType::kErr));
-  msgpack::Writer writer(out);
-  writer.map(1);
-  writer.text("Error");
-  writer.text(message.text);
 }
 
 // Smaller of the two forms; both are read by every peer.
@@ -65,15 +42,34 @@ Bytes compressed(Bytes plain) {
 
 }  // namespace
 
-void encode(const StreamMessage& message, Bytes& out) {
+void encode(const PushPull& message, Bytes& out) {
+  out.push_back(static_cast<std::uint8_t>(MessageType::kPushPull));
+  msgpack::Writer writer(out);
+  writer.map(3);
+  writer.text("Join");
+  writer.boolean(message.join);
+  writer.text("Nodes");
+  writer.integer(message.nodes.size());
+  writer.text("UserStateLen");
+  writer.integer(message.user_state.size());
+  for (const auto& node : message.nodes)
+    write_node(node, out);
+  append(out, message.user_state);
+}
+
+void encode(const Err& message, Bytes& out) {
+  out.push_back(static_cast<std::uint8_t>(MessageType::kErr));
+  msgpack::Writer writer(out);
+  writer.map(1);
+  writer.text("Error");
+  writer.text(message.text);
+}
+
+void encode_stream(const StreamMessage& message, Bytes& out) {
   std::visit(
       [&]<class M>(const M& one) {
-        if constexpr (std::is_same_v<M, PushPull>) {
-          write_push_pull(one, out);
-        } else if constexpr (std::is_same_v<M, User>) {
+        if constexpr (std::is_same_v<M, User>) {
           write_user(one, out);
-        } else if constexpr (std::is_same_v<M, Err>) {
-          write_err(one, out);
         } else {
           encode(one, out);
         }
@@ -84,7 +80,12 @@ void encode(const StreamMessage& message, Bytes& out) {
 Bytes seal_stream(WireSettings& settings, StreamRole writer, CipherVersion version,
                   const StreamMessage& message, NonceSource nonce) {
   Bytes plain;
-  encode(message, plain);
+  encode_stream(message, plain);
+  return seal_stream(settings, writer, version, std::move(plain), nonce);
+}
+
+Bytes seal_stream(WireSettings& settings, StreamRole writer, CipherVersion version, Bytes plain,
+                  NonceSource nonce) {
   if (settings.compress) plain = compressed(std::move(plain));
   Bytes out;
   out.reserve(plain.size() + settings.label.size() + 2 + kFrameHead + kMaxBlockOverhead);

@@ -19,9 +19,12 @@ enum class StreamRole : std::uint8_t { kDialer, kAcceptor };
 inline constexpr std::size_t kMaxStreamBytes = std::size_t{20} << 20;     // as they came
 inline constexpr std::size_t kMaxStreamInflated = std::size_t{40} << 20;  // decompressed
 
-void encode(const StreamMessage& message, Bytes& out);
+// On a stream a user message begins with its length, so this is not the encode() of packets.
+void encode_stream(const StreamMessage& message, Bytes& out);
 
-// All that is written for a message. Empty: encryption failed.
+// All that is written for an encoded message. Empty: encryption failed.
+Bytes seal_stream(WireSettings& settings, StreamRole writer, CipherVersion version, Bytes message,
+                  NonceSource nonce = random_nonce);
 Bytes seal_stream(WireSettings& settings, StreamRole writer, CipherVersion version,
                   const StreamMessage& message, NonceSource nonce = random_nonce);
 

@@ -26,6 +26,7 @@ constexpr std::size_t kSlots = 64;
 
 struct Nobody final : ApplyObserver {
   void route_appeared(const Id&) override {}
+  void base_changed() override {}
   void adjacencies_changed() override {}
   void settings_changed(const link::Settings& settings) override {
     FUZZ_REQUIRE(settings.message_port != 0);

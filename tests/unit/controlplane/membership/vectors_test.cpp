@@ -316,7 +316,7 @@ TEST(Vectors, PushPullWithSignedLength) {
 // As the reference writes it: always compressed.
 Bytes packed(const StreamMessage& message) {
   Bytes plain;
-  encode(message, plain);
+  encode_stream(message, plain);
   Bytes lzw;
   LzwEncoder().encode(plain, lzw);
   Bytes out;
