@@ -19,6 +19,7 @@ constexpr std::uint32_t kBurst = RouteTable::kMaxBurst;
 // About a tenth of a millisecond of work each: the manager has other duties.
 constexpr unsigned kSweepStep = 4096;
 constexpr unsigned kReclaimStep = 4096;
+constexpr unsigned kPruneStep = 1024;
 
 std::uint32_t handle_of(const link::Command& command) noexcept {
   switch (command.header.kind) {
@@ -91,6 +92,7 @@ void Applier::detach() {
   state_->draft = {};
   // What was collected of an unfinished epoch is void; the workers keep what they have.
   if (!state_->ended) state_->wanted = state_->published;
+  state_->base.forget();
   state_->begun = state_->ended = false;
   state_->publish_small();
 }
@@ -123,7 +125,8 @@ Applier::Progress Applier::run(std::uint32_t budget) {
     s.observer.adjacencies_changed();
   }
   s.maintain();
-  return more || s.sweep_passes > 0 ? Progress::kMore : Progress::kIdle;
+  const bool pruning = s.base.turn(kPruneStep);
+  return more || pruning || s.sweep_passes > 0 ? Progress::kMore : Progress::kIdle;
 }
 
 void Applier::State::maintain() {
@@ -211,12 +214,13 @@ Applier::State::Refusal Applier::State::dispatch(const link::Command& command) {
       clear_counters();
       return {};
     case CommandKind::kBaseBegin:
-      return RefusedReason::kNotLoaded;
+      return base.begin(body.base_begin);
     case CommandKind::kBaseAdjacency:
+      return add_to_base(body.base_adjacency);
     case CommandKind::kBaseCommit:
-      return RefusedReason::kBadField;
+      return commit_base(body.base);
     case CommandKind::kBaseDrop:
-      return {};
+      return base.drop();
   }
   small_dirty = true;
   return {};
@@ -262,11 +266,18 @@ void Applier::State::count_event(link::EventKind kind, std::uint64_t count) {
 }
 
 bool Applier::prepare_wait() {
-  if (state_->sweep_passes > 0) return false;
+  if (state_->sweep_passes > 0 || state_->base.working()) return false;
   return !state_->commands || state_->commands->prepare_wait();
 }
 void Applier::cancel_wait() {
   if (state_->commands) state_->commands->cancel_wait();
+}
+
+void Applier::offer_base(const link::SegmentId& segment, Fd file) {
+  state_->base.offer(segment, std::move(file));
+}
+int Applier::base_fd() const noexcept {
+  return state_->base.fd();
 }
 
 std::uint8_t Applier::epoch() const {
@@ -286,6 +297,11 @@ void Applier::publish_status() {
     put(info.routes, routes->size());
     put(info.route_table_bytes, routes->memory_bytes());
   }
+  const BaseTable* base = tables.base();
+  put(info.base_entries, base != nullptr ? base->loaded()->view.entries() : 0);
+  put(info.base_bytes, base != nullptr ? base->loaded()->memory.mapped_bytes() : 0);
+  put(info.base_number, base != nullptr ? base->number() : 0);
+  put(info.routes_deleted, tables.deletion_marks());
   put(info.routes_capacity, tables.limits().routes);
   put(info.adjacencies, tables.adjacencies.size());
   put(info.adjacencies_capacity, tables.adjacencies.capacity());

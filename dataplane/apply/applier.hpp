@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dataplane/apply/event_sender.hpp"
+#include "dataplane/apply/fd.hpp"
 #include "dataplane/pipeline/ports.hpp"
 #include "sluice/link/region.hpp"
 #include "sluice/link/status.hpp"
@@ -23,6 +24,7 @@ class ApplyObserver {
  public:
   virtual ~ApplyObserver() = default;
   virtual void route_appeared(const Id& id) = 0;
+  virtual void base_changed() = 0;         // many routes may have appeared
   virtual void adjacencies_changed() = 0;  // once per run, after a next hop left kUnresolved
   virtual void settings_changed(const link::Settings& settings) = 0;
   virtual void trace_changed(std::uint32_t token, std::uint32_t count) = 0;  // count 0: stopped
@@ -54,6 +56,11 @@ class Applier {
   // to wake us. cancel_wait() after the sleep or when it does not take place.
   bool prepare_wait();
   void cancel_wait();
+
+  // What came on the socket; is loaded aside and waits for its commands. base_fd() is readable when
+  // run() has to look.
+  void offer_base(const link::SegmentId& segment, Fd file);
+  int base_fd() const noexcept;
 
   std::uint8_t epoch() const;  // of the tables; 0: never synchronised
   const link::Settings& settings() const;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dataplane/apply/applier.hpp"
+#include "dataplane/apply/base_intake.hpp"
 #include "dataplane/apply/small_state.hpp"
 #include "dataplane/apply/token_bucket.hpp"
 #include "dataplane/table/tables.hpp"
@@ -47,6 +48,7 @@ struct Applier::State {
   std::size_t swept = 0;
   RateLimit full_reports{1, 10 * kNsPerSecond};
   TokenBucket refusal_events{32, 32};
+  BaseIntake base;
 
   // Routes of this burst that are checked but not in the table yet.
   struct RouteBurst {
@@ -67,7 +69,7 @@ struct Applier::State {
   } draft;
 
   State(Tables& t, const PortTable& p, link::StatusSegment& s, EventSender& e, ApplyObserver& o)
-      : tables(t), ports(p), status(s), events(e), observer(o) {}
+      : tables(t), ports(p), status(s), events(e), observer(o), base(t, s, e) {}
 
   void apply(const link::Command& command);
   Refusal dispatch(const link::Command& command);
@@ -90,6 +92,8 @@ struct Applier::State {
   Refusal add_member(const link::GroupMember& body);
   Refusal commit_group(std::uint32_t handle);
   Refusal delete_group(std::uint32_t handle);
+  Refusal add_to_base(const link::BaseAdjacency& body);
+  Refusal commit_base(const link::BaseRef& body);
   std::uint32_t adjacency_slot(std::uint32_t handle) const;  // kNoIndex: not a valid handle
   std::uint32_t group_slot(std::uint32_t handle) const;
 

@@ -68,18 +68,15 @@ struct Apply::Impl {
           detach();
           break;
         case LinkServer::Change::kOffer:
-          refuse_offer(server->take_offer());
+          take_offer();
           break;
       }
     }
   }
 
-  void refuse_offer(const LinkServer::Offer& offer) {
-    link::Event event{};
-    event.kind = link::EventKind::kBaseRefused;
-    event.body.base_refused = {
-        .segment = offer.segment, .offset = 0, .reason = link::BaseRefusal::kUnreadable};
-    events.send(event);
+  void take_offer() {
+    LinkServer::Offer offer = server->take_offer();
+    applier.offer_base(offer.segment, std::move(offer.file));
   }
 
   void disconnect(std::string_view why) {
@@ -134,6 +131,8 @@ Result<std::unique_ptr<Apply>> Apply::create(ApplyOptions options, Tables& table
   options.bridge.tables = &tables;
   options.bridge.status = &status.segment();
   auto impl = std::make_unique<Impl>(std::move(*server), options.bridge, tables);
+  if (auto watched = impl->server->watch(impl->applier.base_fd()); !watched)
+    return std::unexpected(std::move(watched.error()));
   impl->applier.assume(options.message_port, options.local);
   return std::unique_ptr<Apply>(new Apply(std::move(impl)));
 }

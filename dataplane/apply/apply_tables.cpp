@@ -72,7 +72,8 @@ void Applier::State::flush_routes() {
 
 Applier::State::Refusal Applier::State::delete_route(const link::RouteDelete& body) {
   if (tables.route_table() == nullptr) return RefusedReason::kNoHashKey;
-  tables.erase_route(body.id);
+  // Without room for the deletion mark the base's route stays in force.
+  if (tables.erase_route(body.id, epoch) == RouteOutcome::kFull) return RefusedReason::kTableFull;
   return {};
 }
 
@@ -172,6 +173,16 @@ Applier::State::Refusal Applier::State::delete_group(std::uint32_t handle) {
   tables.groups.erase(slot);
   group_slots[handle] = kNoIndex;
   return {};
+}
+
+Applier::State::Refusal Applier::State::add_to_base(const link::BaseAdjacency& body) {
+  return base.add(body, body.handle == kNoIndex ? kNoIndex : adjacency_slot(body.handle));
+}
+
+Applier::State::Refusal Applier::State::commit_base(const link::BaseRef& body) {
+  const Refusal refusal = base.commit(body, epoch);
+  if (!refusal) observer.base_changed();
+  return refusal;
 }
 
 }  // namespace sluice::dataplane

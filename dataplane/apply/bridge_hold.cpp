@@ -59,7 +59,7 @@ void ControlBridge::State::hold_or_release(rte_mbuf* frame, std::uint16_t worker
 }
 
 ControlBridge::State::Outlook ControlBridge::State::outlook(const Envelope& envelope) const {
-  const RouteTable* routes = options.tables->routes.load(std::memory_order_relaxed);
+  const Routes* routes = options.tables->routes.load(std::memory_order_relaxed);
   if (routes == nullptr) return Outlook::kNoRoute;
   const Action action = routes->find(envelope.destination);
   switch (action.kind()) {

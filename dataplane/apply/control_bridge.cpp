@@ -290,6 +290,14 @@ void ControlBridge::publish_status() {
 void ControlBridge::route_appeared(const Id& id) {
   state_->hold.release(id);
 }
+void ControlBridge::base_changed() {
+  const Routes* routes = state_->options.tables->routes.load(std::memory_order_relaxed);
+  state_->hold.release_known([&](const Id& id) {
+    const ActionKind kind = routes->find(id).kind();
+    return kind != ActionKind::kNone && kind != ActionKind::kDeleted;
+  });
+}
+
 void ControlBridge::adjacencies_changed() {
   state_->hold.release_unresolved();
 }

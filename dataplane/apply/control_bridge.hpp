@@ -56,6 +56,7 @@ class ControlBridge final : public ApplyObserver {
   void stop();
 
   void route_appeared(const Id& id) override;
+  void base_changed() override;
   void adjacencies_changed() override;
   void settings_changed(const link::Settings& settings) override;
   void trace_changed(std::uint32_t token, std::uint32_t count) override;

@@ -280,6 +280,15 @@ void HoldQueue::release_unresolved() {
     s.move(head, Where::kReleasing);
 }
 
+void HoldQueue::release_known(const std::function<bool(const Id&)>& known) {
+  State& s = *state_;
+  if (s.held == 0) return;
+  for (const std::uint32_t at : s.index) {
+    if (at != kNil && s.entries[at].where == Where::kNowhere && known(s.entries[at].id))
+      s.move(at, Where::kReleasing);
+  }
+}
+
 bool HoldQueue::advance(std::uint64_t now_ns, std::uint32_t budget) {
   State& s = *state_;
   const std::uint64_t now_ms = now_ns / kNsPerMs;

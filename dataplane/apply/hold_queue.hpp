@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "sluice/base/ids.hpp"
@@ -51,6 +52,9 @@ class HoldQueue {
   void release(const Id& destination);
   // Next hops changed: messages held for one are offered again, all ids, oldest first within each.
   void release_unresolved();
+
+  // Many routes changed: as release() for each id that `known` says yes to.
+  void release_known(const std::function<bool(const Id&)>& known);
 
   // Goes on with releases that found no room, drops what is over its deadline. Bounded by `budget`
   // messages; true when there is more to do now.

@@ -329,9 +329,14 @@ int LinkServer::fd() const noexcept {
   return impl_->epoll.get();
 }
 
+Status LinkServer::watch(int descriptor) {
+  if (!impl_->watch(descriptor)) return system_error("watching a descriptor");
+  return {};
+}
+
 LinkServer::Change LinkServer::poll(std::uint8_t last_epoch) {
   Impl& s = *impl_;
-  std::array<epoll_event, 4> ready;
+  std::array<epoll_event, 8> ready;
   const int n = ::epoll_wait(s.epoll.get(), ready.data(), static_cast<int>(ready.size()), 0);
   for (const epoll_event& event :
        std::span(ready).first(static_cast<std::size_t>(std::max(n, 0)))) {

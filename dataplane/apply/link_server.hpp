@@ -28,6 +28,8 @@ class LinkServer {
   // Readable (epoll, level) when poll() has something to do: a connection, its end, a wake-up from
   // the control plane.
   int fd() const noexcept;
+  // Makes fd() readable too while this descriptor is.
+  Status watch(int descriptor);
 
   enum class Change : std::uint8_t { kNone, kConnected, kDisconnected, kOffer };
   // Accepts, shakes hands, notices the end. Never blocks. `last_epoch` goes into the region of a

@@ -31,7 +31,7 @@ enum class Origin : std::uint8_t {
 // What stays the same during one burst. Pointers to tables are loaded once, here.
 struct Burst {
   const ForwardingState* state = nullptr;
-  const RouteTable* routes = nullptr;  // null: not programmed yet
+  const Routes* routes = nullptr;      // null: not programmed yet
   const TraceFilter* trace = nullptr;  // null: off
   const PortForwarding* port = nullptr;
   std::uint16_t ingress = 0;  // port index

@@ -97,11 +97,16 @@ class RouteTable {
       visit(id, action);
   }
 
+  // The route at the cursor, which starts at 0 and moves on; false at the end. May be mixed with
+  // changes: then a route that is there all the time may be left out or come twice.
+  bool next(std::uint32_t& cursor, Id& id, Action& action) const noexcept;
+
   // The same routes and capacity under another key, while readers go on with this one. Takes a
   // fraction of a microsecond per route and, until this one is freed, the memory of two tables.
   Result<std::unique_ptr<RouteTable>> rehashed(const HashKey& key) const;
 
   const HashKey& key() const noexcept { return key_; }
+  const IdHasher& hasher() const noexcept { return hasher_; }
   Isa isa() const noexcept { return hasher_.isa(); }
   HashAccess access() const noexcept {
     return reader_ ? HashAccess::kDirect : HashAccess::kLibrary;
@@ -122,7 +127,6 @@ class RouteTable {
   Action find(const Id& id, std::uint32_t signature) const noexcept;
   void find_by_library(const Id* ids, const std::uint32_t* signatures, unsigned n,
                        Action* out) const noexcept;
-  bool next(std::uint32_t& cursor, Id& id, Action& action) const noexcept;
 
   IdHasher hasher_;
   rte_hash* hash_ = nullptr;

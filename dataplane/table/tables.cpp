@@ -41,30 +41,38 @@ void Tables::retire(Object object) {
 }
 
 Status Tables::set_hash_key(const HashKey& key) {
-  if (routes_ && routes_->key() == key) return {};
-  auto next = routes_ ? routes_->rehashed(key)
-                      : RouteTable::create(limits_.routes, key, readers, limits_.numa_node);
+  if (delta_ && delta_->key() == key) return {};
+  auto next = delta_ ? delta_->rehashed(key)
+                     : RouteTable::create(limits_.routes, key, readers, limits_.numa_node);
   if (!next) return std::unexpected(std::move(next.error()));
-  std::unique_ptr<RouteTable> old = std::exchange(routes_, std::move(*next));
-  // Release, here and in publish(): pairs with the workers' acquire load of the pointer.
-  routes.store(routes_.get(), std::memory_order_release);
+  std::unique_ptr<RouteTable> old = std::exchange(delta_, std::move(*next));
+  replace_base(nullptr);
   if (old) retire(std::unique_ptr<const RouteTable>(std::move(old)));
   return {};
+}
+
+void Tables::publish_routes() {
+  auto next = std::make_unique<const Routes>(*delta_, base_.get());
+  // Release, here and in publish(): pairs with the workers' acquire load of the pointer.
+  routes.store(next.get(), std::memory_order_release);
+  if (auto old = std::exchange(published_, std::move(next))) retire(std::move(old));
 }
 
 void Tables::reference(Action action) {
   if (action.kind() == ActionKind::kAdjacency) adjacencies.reference(action.index());
   if (action.kind() == ActionKind::kGroup) groups.reference(action.index());
+  if (action.kind() == ActionKind::kDeleted) ++marks_;
 }
 
 void Tables::unreference(Action action) {
   if (action.kind() == ActionKind::kAdjacency) adjacencies.unreference(action.index());
   if (action.kind() == ActionKind::kGroup) groups.unreference(action.index());
+  if (action.kind() == ActionKind::kDeleted) --marks_;
 }
 
 void Tables::set_routes(const Id* ids, const Action* actions, unsigned n, RouteChange* changes) {
-  assert(routes_);
-  routes_->set_burst(ids, actions, n, changes);
+  assert(delta_);
+  delta_->set_burst(ids, actions, n, changes);
   for (unsigned i = 0; i < n; ++i) {
     if (changes[i].outcome == RouteOutcome::kFull) continue;
     reference(actions[i]);
@@ -72,17 +80,15 @@ void Tables::set_routes(const Id* ids, const Action* actions, unsigned n, RouteC
   }
 }
 
-Action Tables::erase_route(const Id& id) {
-  assert(routes_);
-  const Action previous = routes_->erase(id);
-  unreference(previous);
-  return previous;
-}
-
 bool Tables::sweep(std::uint8_t epoch, unsigned max, std::size_t& erased) {
   switch (sweep_phase_) {
+    case SweepPhase::kBase:
+      // Before the routes: an old one may hide something older still that the base says.
+      if (base_ && base_->epoch() != epoch) drop_base();
+      sweep_phase_ = SweepPhase::kRoutes;
+      return false;
     case SweepPhase::kRoutes:
-      if (routes_ && !routes_->sweep(epoch, max, [&](const Id&, Action action) {
+      if (delta_ && !delta_->sweep(epoch, max, [&](const Id&, Action action) {
             unreference(action);
             ++erased;
           }))
@@ -94,7 +100,7 @@ bool Tables::sweep(std::uint8_t epoch, unsigned max, std::size_t& erased) {
       return false;
     case SweepPhase::kAdjacencies:
       if (!adjacencies.sweep(epoch, max, erased)) return false;
-      sweep_phase_ = SweepPhase::kRoutes;
+      sweep_phase_ = SweepPhase::kBase;
       return true;
   }
   return true;
@@ -112,15 +118,24 @@ void Tables::publish(std::unique_ptr<const TraceFilter> next) {
 }
 
 void Tables::reclaim(unsigned max) {
-  for (unsigned i = 0; i < max && !retired_.empty() && readers.passed(retired_.front().token); ++i)
+  for (unsigned i = 0; i < max && !retired_.empty() && readers.passed(retired_.front().token);
+       ++i) {
+    Object done = std::move(retired_.front().object);
     retired_.pop_front();
-  if (routes_) routes_->reclaim(max);
+    if (auto* base = std::get_if<std::unique_ptr<const BaseTable>>(&done)) {
+      std::shared_ptr<LoadedBase> loaded = (*base)->loaded();
+      base->reset();
+      discard(std::move(loaded));
+    }
+  }
+  if (!leaving_.empty() && leaving_.front().release_some()) leaving_.pop_front();
+  if (delta_) delta_->reclaim(max);
   groups.reclaim(max);
   adjacencies.reclaim(max);
 }
 
 std::size_t Tables::pending() const {
-  return retired_.size() + (routes_ ? routes_->pending() : 0) + groups.pending() +
+  return retired_.size() + leaving_.size() + (delta_ ? delta_->pending() : 0) + groups.pending() +
          adjacencies.pending();
 }
 

@@ -25,10 +25,12 @@ using testing::some_id;
 struct Observer final : ApplyObserver {
   std::vector<Id> routes;
   int adjacencies = 0;
+  int bases = 0;
   link::Settings settings{};
   std::uint32_t traced = 0;
 
   void route_appeared(const Id& id) override { routes.push_back(id); }
+  void base_changed() override { ++bases; }
   void adjacencies_changed() override { ++adjacencies; }
   void settings_changed(const link::Settings& now) override { settings = now; }
   void trace_changed(std::uint32_t, std::uint32_t count) override { traced = count; }
