@@ -257,12 +257,17 @@ Result<std::uint32_t> Forwarding::add_peer(const std::string& name, const Endpoi
                                                  to_string(address.address) + " already");
     }
   }
+  const bool kept = journal_ != nullptr && !configured;
+  if (kept) {
+    if (auto ok = journal_->ready(); !ok) return std::unexpected(ok.error());
+  }
   if (auto ok = programmer_.add_peer(address.address); !ok) return std::unexpected(ok.error());
   const std::uint32_t number = peers_.allocate();
   const std::uint32_t hop = acquire_hop(address.address);
   hops_[hop].peer = number;
   peers_[number] = {name, address, configured, hop, 0};
   peer_by_name_.emplace(name, number);
+  if (kept) journal_->peer_changed(name);
   return number;
 }
 
@@ -277,6 +282,7 @@ Status Forwarding::remove_peer(const std::string& name) {
   hops_[hop].peer = kNoIndex;
   release_hop(hop);
   peer_by_name_.erase(name);
+  if (journal_ != nullptr && !peers_[number].configured) journal_->peer_changed(name);
   peers_.release(number);
   return {};
 }

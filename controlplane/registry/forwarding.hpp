@@ -60,7 +60,10 @@ class Forwarding final : public RegistryListener, public NextHopListener {
   void on_dirty(std::function<void()> request_flush) { request_flush_ = std::move(request_flush); }
   void flush();
 
-  // Number of the new peer. kAlreadyExists, kInvalidArgument, kExhausted.
+  // Null: peers that are not configured do not survive.
+  void set_journal(RegistryJournal* journal) { journal_ = journal; }
+  // Number of the new peer. kAlreadyExists, kInvalidArgument, kExhausted; kUnavailable when it is
+  // not configured and the journal cannot keep it.
   Result<std::uint32_t> add_peer(const std::string& name, const Endpoint& address, bool configured);
   // Its agents must be gone from the registry.
   Status remove_peer(const std::string& name);
@@ -122,6 +125,7 @@ class Forwarding final : public RegistryListener, public NextHopListener {
   void problem(const Error& error);
 
   Registry& registry_;
+  RegistryJournal* journal_ = nullptr;
   Programmer& programmer_;
   NextHops& next_hops_;
   std::vector<std::uint16_t> vlans_;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "sluice/base/ids.hpp"
 #include "sluice/base/result.hpp"
@@ -19,6 +20,8 @@ class RegistryJournal {
   virtual Status ready() const = 0;
   // The agent with this id is another one now, or gone. `tenant` is the one it has or had.
   virtual void changed(const Id& id, std::uint16_t tenant) = 0;
+  // The same of a peer that is not of the configuration.
+  virtual void peer_changed(std::string_view name) = 0;
 };
 
 }  // namespace sluice::controlplane

@@ -97,6 +97,14 @@ void Registry::restore(const StoredDeparted& stored, Time now) {
   departed_order_.push_back(stored.id);
 }
 
+void Registry::note_renewals() {
+  for (std::uint32_t at = 0; at < leases_.end(); ++at) {
+    const Lease& lease = leases_[at];
+    if (lease.agent == kNoIndex) continue;
+    if (lease.stored_s != lease.renewed_realtime_ns / kNsPerSecond) note(agents_[lease.agent]);
+  }
+}
+
 void Registry::keep_restored_until(std::uint64_t deadline_ns) {
   restored_until_s_ = static_cast<std::uint32_t>(deadline_ns / kNsPerSecond);
 }

@@ -146,6 +146,8 @@ class Registry {
   // kAlreadyExists, kExhausted.
   Status restore(const StoredAgent& agent, std::uint32_t peer, Time now);
   void restore(const StoredDeparted& departed, Time now);
+  // Tells the journal of all renewals that it does not have yet: before an orderly stop.
+  void note_renewals();
   // Nobody could renew while the router was away: restored leases do not end before this time
   // (monotonic) unless they are renewed.
   void keep_restored_until(std::uint64_t deadline_ns);

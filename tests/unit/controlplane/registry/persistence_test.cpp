@@ -24,6 +24,7 @@ class FakeJournal final : public RegistryJournal {
     ++changes;
     waiting.insert({{id, tenant}, true});
   }
+  void peer_changed(std::string_view name) override { peers.emplace_back(name); }
   void flush(Registry& registry, Time now) {
     for (const auto& [key, unused] : waiting) {
       const auto stored = registry.stored(key.first, key.second, now);
@@ -38,6 +39,7 @@ class FakeJournal final : public RegistryJournal {
   using Key = std::pair<Id, std::uint16_t>;
   std::map<Key, bool> waiting;
   std::map<Key, std::vector<std::uint8_t>> records;
+  std::vector<std::string> peers;
   unsigned changes = 0;
   bool failing = false;
 };

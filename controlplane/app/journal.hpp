@@ -1,0 +1,115 @@
+// Keeps agents and peers over a restart: collects what has changed, writes it to the durable index
+// in batches, and says when. Control thread only; the writes themselves run elsewhere and come back
+// through `post`.
+//
+// When the disk fails, nothing that was to be written is forgotten: it is tried again every second,
+// and what has changed meanwhile is written as it is then. Until that works new agents are refused.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "controlplane/registry/forwarding.hpp"
+#include "controlplane/registry/registry.hpp"
+#include "controlplane/store/write_batch.hpp"
+
+namespace sluice::controlplane {
+
+inline constexpr std::uint8_t kAgentsTable = 1;  // by id
+inline constexpr std::uint8_t kPeersTable = 2;   // by name, under tenant 0
+
+struct JournalInfo {
+  std::uint64_t waiting = 0;  // agents and peers changed and not yet durable
+  std::uint64_t written = 0;  // records, ever
+  std::uint64_t batches = 0;
+  std::uint64_t failures = 0;          // batches that could not be written
+  std::uint64_t failing_since_ns = 0;  // monotonic; 0: it works
+  std::string error;                   // while failing
+};
+
+class Journal final : public RegistryJournal {
+ public:
+  // Calls back in any thread when the batch is durable, or is not.
+  using Write = std::function<void(store::WriteBatch, std::function<void(Status)>)>;
+  // Runs something on the control thread, soon. Any thread.
+  using Post = std::function<void(std::function<void()>)>;
+  using Clock = std::function<Time()>;
+
+  Journal(Registry& registry, Forwarding& forwarding, Write write, Post post, Clock clock);
+
+  // RegistryJournal
+  Status ready() const override;
+  void changed(const Id& id, std::uint16_t tenant) override;
+  void peer_changed(std::string_view name) override;
+
+  // Calls back when all that has changed before this call is durable, or could not be made so.
+  void when_durable(std::function<void(Status)> callback);
+  // Every now and then: tries again what failed.
+  void tick();
+  // Before an orderly stop: everything is handed to the index, the latest renewals as well. Nothing
+  // is posted any more that matters.
+  void finish();
+  JournalInfo info() const;
+  // It fails, or works again; for people.
+  void on_state(std::function<void(const Status&)> tell) { tell_ = std::move(tell); }
+
+ private:
+  struct Key {
+    Id id;
+    std::uint16_t tenant;
+    friend bool operator==(const Key&, const Key&) = default;
+  };
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const noexcept { return IdHash()(key.id) + key.tenant; }
+  };
+  struct Batch {
+    std::vector<Key> agents;
+    std::vector<std::string> peers;
+    std::uint64_t through = 0;
+  };
+  struct Waiter {
+    std::uint64_t through;
+    std::function<void(Status)> callback;
+  };
+
+  void note(std::uint64_t things);
+  void post_flush();
+  void flush();
+  void write_one();
+  void fill(const Batch& batch, store::WriteBatch& out);
+  void written(const Batch& batch, const Status& status);
+  void settle(std::uint64_t through, const Status& status);
+  void set_failing(const Status& status);
+
+  Registry& registry_;
+  Forwarding& forwarding_;
+  Write write_;
+  Post post_;
+  Clock clock_;
+  std::deque<Key> agents_;  // changed and in no batch, each once
+  std::unordered_set<Key, KeyHash> queued_;
+  std::vector<std::string> peers_;
+  bool flush_posted_ = false;
+  unsigned in_flight_ = 0;   // batches
+  std::uint64_t noted_ = 0;  // changes, ever
+  std::uint64_t taken_ = 0;  // of those, in a batch
+  std::uint64_t done_ = 0;   // of those, durable; batches end in the order of their beginning
+  std::deque<Waiter> waiters_;
+  std::vector<std::uint8_t> record_;
+  JournalInfo info_;
+  std::optional<Error> failing_;
+  std::uint64_t retry_ns_ = 0;
+  std::function<void(const Status&)> tell_;
+};
+
+// How a peer is written: version (1), UDP port (2), address (16).
+std::vector<std::uint8_t> encode_peer(const Endpoint& address);
+Result<Endpoint> decode_peer(std::string_view name, std::span<const std::uint8_t> bytes);
+
+}  // namespace sluice::controlplane

@@ -1,0 +1,231 @@
+#include "controlplane/app/journal.hpp"
+
+#include <gtest/gtest.h>
+
+#include "controlplane/registry/agent_record.hpp"
+#include "sluice/base/clock.hpp"
+#include "sluice/base/names.hpp"
+
+namespace sluice::controlplane {
+namespace {
+
+class NoHops final : public NextHops {
+ public:
+  void watch(const IpAddress&) override {}
+  void unwatch(const IpAddress&) override {}
+};
+
+// The index, as far as the journal sees it: batches become durable when the test says so.
+class JournalTest : public ::testing::Test {
+ protected:
+  JournalTest() {
+    registry_.set_journal(&journal_);
+    forwarding_.set_journal(&journal_);
+    journal_.on_state([this](const Status& status) {
+      told_.push_back(status ? "works" : status.error().message());
+    });
+  }
+
+  void run_posted() {
+    while (!posted_.empty()) {
+      const auto work = std::move(posted_.front());
+      posted_.pop_front();
+      work();
+    }
+  }
+  // The oldest batch that is under way ends.
+  void complete(const Status& status = {}) {
+    ASSERT_FALSE(written_.empty());
+    const auto [batch, done] = std::move(written_.front());
+    written_.pop_front();
+    if (status) {
+      for (const auto& operation : batch.operations()) {
+        const auto key = batch.key(operation);
+        const std::string bytes(key.begin(), key.end());
+        const auto value = batch.value(operation);
+        records_.erase(bytes);
+        if (operation.op == store::Op::kPut) records_[bytes] = {value.begin(), value.end()};
+      }
+    }
+    done(status);
+    run_posted();
+  }
+  std::size_t under_way() {
+    run_posted();
+    return written_.size();
+  }
+  Result<Registry::Granted> enroll(std::string_view name, const char* where = "10.0.0.2:7601") {
+    now_.monotonic_ns += kNsPerMs;
+    now_.realtime_ns += kNsPerMs;
+    return registry_.register_agent({.id = id_of_name(name),
+                                     .name = name,
+                                     .tenant = 1,
+                                     .endpoint = *parse_endpoint(where),
+                                     .timestamp_ns = now_.realtime_ns},
+                                    now_);
+  }
+  bool has(std::string_view name) const {
+    const Id id = id_of_name(name);
+    return records_.contains(std::string(id.bytes.begin(), id.bytes.end()));
+  }
+  void wait(std::string what) {
+    journal_.when_durable([this, what](const Status& status) {
+      answers_.push_back(what + (status ? " ok" : " refused"));
+    });
+  }
+  static Status full() {
+    return fail(ErrorCode::kExhausted, "no space left on device", ErrorOrigin::kStore);
+  }
+
+  Time now_{5000 * kNsPerSecond, 1'700'000'000 * kNsPerSecond};
+  Registry registry_{SipKey{1, 2}};
+  Programmer programmer_;
+  NoHops hops_;
+  Forwarding forwarding_{registry_, programmer_, hops_};
+  std::deque<std::function<void()>> posted_;
+  std::deque<std::pair<store::WriteBatch, std::function<void(Status)>>> written_;
+  std::map<std::string, std::vector<std::uint8_t>> records_;
+  std::vector<std::string> answers_;
+  std::vector<std::string> told_;
+  Journal journal_{registry_, forwarding_,
+                   [this](store::WriteBatch batch, std::function<void(Status)> done) {
+                     written_.emplace_back(std::move(batch), std::move(done));
+                   },
+                   [this](std::function<void()> work) { posted_.push_back(std::move(work)); },
+                   [this] { return now_; }};
+};
+
+TEST_F(JournalTest, AnswersWaitForTheDisk) {
+  ASSERT_TRUE(enroll("a/b/c/1"));
+  wait("first");
+  EXPECT_EQ(under_way(), 1u);
+  EXPECT_TRUE(answers_.empty());
+  complete();
+  EXPECT_EQ(answers_, std::vector<std::string>{"first ok"});
+  EXPECT_TRUE(has("a/b/c/1"));
+  wait("nothing new");
+  EXPECT_EQ(answers_.back(), "nothing new ok");
+}
+
+TEST_F(JournalTest, WhatComesTogetherIsWrittenTogether) {
+  for (int i = 0; i < 100; ++i)
+    ASSERT_TRUE(enroll("a/b/c/" + std::to_string(i)));
+  EXPECT_EQ(under_way(), 1u);
+  EXPECT_EQ(written_.front().first.size(), 100u);
+  complete();
+  EXPECT_EQ(records_.size(), 100u);
+  EXPECT_EQ(journal_.info().written, 100u);
+}
+
+TEST_F(JournalTest, WhileTheDiskIsBusyChangesGather) {
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(enroll("a/b/c/" + std::to_string(i)));
+    run_posted();
+  }
+  EXPECT_EQ(under_way(), 4u);
+  wait("all");
+  for (int i = 0; i < 4; ++i)
+    complete();
+  EXPECT_TRUE(answers_.empty());
+  EXPECT_EQ(under_way(), 1u);
+  EXPECT_EQ(written_.front().first.size(), 46u);
+  complete();
+  EXPECT_EQ(answers_, std::vector<std::string>{"all ok"});
+  EXPECT_EQ(records_.size(), 50u);
+}
+
+TEST_F(JournalTest, AFullDiskRefusesTheNewAndGoesOnWithTheOld) {
+  ASSERT_TRUE(enroll("a/b/c/1"));
+  under_way();
+  complete();
+  ASSERT_TRUE(enroll("a/b/c/2"));
+  wait("second");
+  ASSERT_TRUE(under_way());
+  complete(full());
+  EXPECT_EQ(answers_, std::vector<std::string>{"second refused"});
+  EXPECT_EQ(told_, std::vector<std::string>{"no space left on device"});
+  EXPECT_NE(journal_.info().failing_since_ns, 0u);
+  EXPECT_EQ(journal_.info().waiting, 1u);
+  EXPECT_FALSE(enroll("a/b/c/3"));
+  EXPECT_FALSE(forwarding_.add_peer("p", *parse_endpoint("10.0.0.9:1"), false));
+  EXPECT_TRUE(enroll("a/b/c/1", "10.0.0.3:1"));
+  EXPECT_EQ(under_way(), 0u) << "nothing is tried before the second is over";
+  wait("known");
+  EXPECT_EQ(answers_.back(), "known refused") << "who asks decides what that means";
+}
+
+TEST_F(JournalTest, RecoversByItselfAndOwesNothing) {
+  ASSERT_TRUE(enroll("a/b/c/1"));
+  ASSERT_TRUE(enroll("a/b/c/2"));
+  ASSERT_TRUE(under_way());
+  complete(full());
+  registry_.withdraw(id_of_name("a/b/c/2"), now_.realtime_ns);
+  for (int round = 0; round < 3; ++round) {
+    journal_.tick();
+    EXPECT_EQ(under_way(), 0u);
+    now_.monotonic_ns += kNsPerSecond;
+    journal_.tick();
+    ASSERT_EQ(under_way(), 1u);
+    if (round < 2) complete(full());
+  }
+  EXPECT_EQ(told_.size(), 1u) << "once";
+  complete();
+  EXPECT_EQ(told_, (std::vector<std::string>{"no space left on device", "works"}));
+  EXPECT_TRUE(has("a/b/c/1"));
+  EXPECT_FALSE(has("a/b/c/2"));
+  EXPECT_EQ(journal_.info().waiting, 0u);
+  EXPECT_EQ(journal_.info().failures, 3u);
+  EXPECT_TRUE(enroll("a/b/c/3"));
+}
+
+TEST_F(JournalTest, AChangeWhileABatchIsUnderWayIsWrittenAgain) {
+  ASSERT_TRUE(enroll("a/b/c/1"));
+  ASSERT_EQ(under_way(), 1u);
+  ASSERT_TRUE(enroll("a/b/c/1", "10.0.0.3:1"));
+  wait("moved");
+  ASSERT_EQ(under_way(), 2u);
+  complete();
+  EXPECT_TRUE(answers_.empty());
+  complete();
+  EXPECT_EQ(answers_, std::vector<std::string>{"moved ok"});
+  const auto& bytes = records_.begin()->second;
+  const auto stored = decode_agent(id_of_name("a/b/c/1"), 1, bytes);
+  ASSERT_TRUE(stored);
+  EXPECT_EQ(to_string(std::get<StoredAgent>(*stored).endpoint), "10.0.0.3:1");
+}
+
+TEST_F(JournalTest, PeersOfCommandsAreKeptAndConfiguredOnesAreNot) {
+  ASSERT_TRUE(forwarding_.add_peer("p", *parse_endpoint("10.0.0.9:7"), false));
+  ASSERT_TRUE(forwarding_.add_peer("q", *parse_endpoint("10.0.0.8:7"), true));
+  ASSERT_EQ(under_way(), 1u);
+  complete();
+  ASSERT_EQ(records_.size(), 1u);
+  const auto address = decode_peer("p", records_.begin()->second);
+  ASSERT_TRUE(address);
+  EXPECT_EQ(to_string(*address), "10.0.0.9:7");
+  ASSERT_TRUE(forwarding_.remove_peer("p"));
+  ASSERT_TRUE(forwarding_.remove_peer("q"));
+  ASSERT_EQ(under_way(), 1u);
+  complete();
+  EXPECT_TRUE(records_.empty());
+  EXPECT_FALSE(decode_peer("p", std::vector<std::uint8_t>(19)));
+  EXPECT_FALSE(decode_peer("p", std::vector<std::uint8_t>{1, 0}));
+}
+
+TEST_F(JournalTest, AnOrderlyStopWritesTheLatestRenewals) {
+  ASSERT_TRUE(enroll("a/b/c/1"));
+  under_way();
+  complete();
+  now_.monotonic_ns += 2 * kNsPerSecond;
+  now_.realtime_ns += 2 * kNsPerSecond;
+  ASSERT_TRUE(enroll("a/b/c/1"));
+  EXPECT_EQ(under_way(), 0u) << "not half of the lease";
+  journal_.finish();
+  ASSERT_EQ(written_.size(), 1u);
+  complete();
+  const auto stored = decode_agent(id_of_name("a/b/c/1"), 1, records_.begin()->second);
+  EXPECT_EQ(std::get<StoredAgent>(*stored).renewed_realtime_ns, now_.realtime_ns);
+}
+
+}  // namespace
+}  // namespace sluice::controlplane
