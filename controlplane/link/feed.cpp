@@ -28,6 +28,7 @@ void Programmer::State::start_replay(std::uint8_t new_epoch) {
   replay = true;
   replay_cursor = 0;
   sweep_wanted = false;
+  base_phase = base ? BasePhase::kWaiting : BasePhase::kIdle;
   stage(link::CommandKind::kBeginSync);
   for (auto& [key, item] : misc) {
     item.queued = true;
@@ -45,6 +46,7 @@ void Programmer::State::start_replay(std::uint8_t new_epoch) {
 void Programmer::State::stop() {
   connected = false;
   replay = end_staged = sweep_wanted = false;
+  base_phase = BasePhase::kIdle;
   staged.clear();
   staged_done = 0;
   checkpoints.clear();
@@ -67,7 +69,7 @@ void Programmer::State::stop() {
     const std::uint32_t slot = routes.pop_queue();
     auto& entry = routes.at(slot);
     entry.flags &= static_cast<std::uint8_t>(~route_flag::kDirty);
-    if ((entry.flags & route_flag::kDeleted) != 0) routes.erase(slot);
+    if ((entry.flags & route_flag::kDeleted) != 0 && !retained(slot)) routes.erase(slot);
   }
 }
 
@@ -107,6 +109,8 @@ void Programmer::State::fill(std::uint64_t now_ns) {
   while (staged.size() < kStage) {
     if (fill_small()) continue;
     ++small_flushes;
+    if (base_phase == BasePhase::kWaiting) break;  // deletions are judged against the base
+    if (stage_base()) continue;
     if (fill_routes()) continue;
     if (fill_deletes()) continue;
     if (sweep_wanted && now_ns >= sweep_not_before_ns) {
@@ -145,9 +149,11 @@ bool Programmer::State::fill_routes() {
   }
   if (replay) {
     while (replay_cursor < routes.slots() && staged.size() < kStage) {
-      RouteEntry& entry = routes.at(replay_cursor++);
-      constexpr std::uint8_t kPresent = route_flag::kUsed;
-      if ((entry.flags & (route_flag::kUsed | route_flag::kDeleted)) != kPresent) continue;
+      const std::uint32_t slot = replay_cursor++;
+      RouteEntry& entry = routes.at(slot);
+      if ((entry.flags & route_flag::kUsed) == 0 || covered(entry)) continue;
+      // Of those that are gone only the base has to be told.
+      if ((entry.flags & route_flag::kDeleted) != 0 && !retained(slot)) continue;
       stage_route(entry);
       entry.flags &= static_cast<std::uint8_t>(~route_flag::kDirty);
     }
@@ -160,7 +166,7 @@ bool Programmer::State::fill_routes() {
     if ((entry.flags & route_flag::kDirty) == 0) continue;
     entry.flags &= static_cast<std::uint8_t>(~route_flag::kDirty);
     stage_route(entry);
-    if ((entry.flags & route_flag::kDeleted) != 0) routes.erase(slot);
+    if ((entry.flags & route_flag::kDeleted) != 0 && !retained(slot)) routes.erase(slot);
   }
   return true;
 }

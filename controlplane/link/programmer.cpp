@@ -59,15 +59,19 @@ void Programmer::State::queue_route(std::uint32_t slot) {
 
 void Programmer::State::forget_route(std::uint32_t slot) {
   RouteEntry& entry = routes.at(slot);
+  differs(slot);
+  if (fits_base(entry.kind)) --base_routes;
   release(entry.kind, entry.handle);
   --live_routes;
   entry.kind = ActionKind::kNone;
   entry.handle = kNoIndex;
-  if (!connected) {
+  entry.flags |= route_flag::kDeleted;
+  if (retained(slot)) {
+    bury(slot);
+  } else if (!connected) {
     routes.erase(slot);
     return;
   }
-  entry.flags |= route_flag::kDeleted;
   queue_route(slot);
 }
 
@@ -103,7 +107,7 @@ void Programmer::State::group_unreferenced(std::uint32_t handle) {
   notify();
 }
 
-Programmer::Programmer() : state_(std::make_unique<State>()) {
+Programmer::Programmer() : state_(std::make_unique<State>()), base_(new RouteBase(*state_)) {
   // A key is needed before the first route; whoever has a durable one sets it before starting.
   set_hash_key(random_bytes<16>());
 }

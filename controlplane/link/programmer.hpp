@@ -3,7 +3,10 @@
 // any time, connected or not; the programmer remembers it, streams differences while the link is
 // ready and replays everything under a new epoch after each reconnection. Nothing is lost or
 // refused when the command ring is full: what is not yet sent is a mark in the state itself.
-// Used by the thread of the io_context only. About 55 bytes per route.
+// Used by the thread of the io_context only. About 36 bytes per route.
+//
+// Most routes may come from a base segment (sluice/index/base_segment.hpp) that the dataplane has
+// beside them; then only the differences are sent. base() is that side of it.
 #pragma once
 
 #include <array>
@@ -95,6 +98,8 @@ class Feed {
   virtual void on_dirty(std::function<void()> callback) = 0;
 };
 
+class RouteBase;
+
 class Programmer {
  public:
   Programmer();
@@ -142,10 +147,13 @@ class Programmer {
   void sweep_after(std::uint64_t deadline_ns);
 
   Feed& feed();
+  RouteBase& base() { return *base_; }
 
  private:
+  friend class RouteBase;
   struct State;
   std::unique_ptr<State> state_;
+  std::unique_ptr<RouteBase> base_;
 };
 
 }  // namespace sluice::controlplane

@@ -1,5 +1,5 @@
-// The insides of the programmer, shared by its two faces: programmer.cpp (what the subsystems want)
-// and feed.cpp (what the link sends). One thread.
+// The insides of the programmer, shared by its three faces: programmer.cpp (what the subsystems
+// want), feed.cpp (what the link sends) and route_base.cpp (base segments). One thread.
 #pragma once
 
 #include <deque>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "controlplane/link/programmer.hpp"
+#include "controlplane/link/route_base.hpp"
 #include "controlplane/link/route_store.hpp"
 
 namespace sluice::controlplane {
@@ -105,6 +106,26 @@ struct Programmer::State final : Feed {
   HandleTable<GroupSlot, Id, IdHash> groups;
   RouteStore routes;
   std::size_t live_routes = 0;
+
+  // Base segments. `current_base` tells which marks of a route are of the base in use; the others
+  // are of the one being made, below `making_cursor`, and worth nothing beyond.
+  std::shared_ptr<const BaseImage> base;
+  unsigned current_base = 0;
+  bool making = false;  // a snapshot was begun, and its segment is not in use yet
+  std::uint32_t making_cursor = 0;
+  std::shared_ptr<const BaseImage> adopting;
+  IdHasher base_hasher;
+  std::uint64_t adopted = 0;                 // entries of the image that a route has
+  std::vector<std::uint32_t> adopt_handles;  // by position in its dictionary
+  bool unsure = false;                       // an id without a route may be in the base
+  std::uint64_t base_routes = 0;             // live ones of a kind that a base can have
+  std::array<std::uint64_t, 2> base_same{};  // live routes that each base says the same of
+  std::uint64_t tombstones = 0;
+  std::vector<std::uint32_t> tombstone_slots;  // may hold one twice, or one that lives again
+  enum class BasePhase : std::uint8_t { kIdle, kWaiting, kBegin, kAdjacencies, kCommit };
+  BasePhase base_phase = BasePhase::kIdle;
+  std::uint32_t base_position = 0;
+
   std::uint64_t sweep_not_before_ns = 0;
 
   // What of it the dataplane does not know yet.
@@ -136,6 +157,24 @@ struct Programmer::State final : Feed {
   void queue_group(std::uint32_t handle);
   void queue_route(std::uint32_t slot);
   void forget_route(std::uint32_t slot);
+  // ---- base segments, route_base.cpp
+  static bool fits_base(ActionKind kind) {
+    return kind == ActionKind::kAdjacency || kind == ActionKind::kUnreachable;
+  }
+  bool covered(const RouteEntry& entry) const {
+    return base && (entry.flags & route_flag::same_in_base(current_base)) != 0;
+  }
+  // A base has the id of this place: that the route is gone must be remembered.
+  bool retained(std::uint32_t slot) const;
+  void differs(std::uint32_t slot);  // from every base, from now on
+  void bury(std::uint32_t slot);     // deleted and retained
+  void delete_unknown(const Id& id);
+  void mark_if_in_base(std::uint32_t slot);  // a new one, when an id without a route may be there
+  void adopt_burst(const std::uint32_t* slots, const Id* ids, unsigned n);
+  void set_marks(std::uint32_t slot, bool same_too);  // of the base being made
+  void forget_making();
+  void take_into_use(std::shared_ptr<const BaseImage> image);
+  void tidy_tombstones();
   void reference(ActionKind kind, std::uint32_t handle);
   void release(ActionKind kind, std::uint32_t handle);
   void adjacency_unreferenced(std::uint32_t handle);
@@ -159,6 +198,7 @@ struct Programmer::State final : Feed {
   bool fill_routes();
   bool fill_deletes();
   void stage_misc();
+  bool stage_base();
   void stage_adjacency(std::uint32_t handle, bool with_backup);
   void stage_next_adjacency();
   void stage_group(std::uint32_t handle);

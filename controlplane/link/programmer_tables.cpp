@@ -140,7 +140,10 @@ Status Programmer::set_route(const Id& id, const RouteSpec& spec) {
   auto& routes = state_->routes;
   std::uint32_t slot = routes.find(id);
   const bool fresh = slot == RouteStore::kNone;
-  if (fresh) slot = routes.insert(id);
+  if (fresh) {
+    slot = routes.insert(id);
+    state_->mark_if_in_base(slot);
+  }
   RouteEntry& entry = routes.at(slot);
   const bool deleted = (entry.flags & route_flag::kDeleted) != 0;
   const std::uint32_t handle = adjacency || group ? spec.handle : kNoIndex;
@@ -148,11 +151,15 @@ Status Programmer::set_route(const Id& id, const RouteSpec& spec) {
       entry.udp_port == spec.udp_port && entry.tenant == spec.tenant)
     return {};
   state_->reference(spec.kind, handle);
+  state_->differs(slot);
   if (fresh || deleted) {
     ++state_->live_routes;
+    if (deleted && state_->retained(slot)) --state_->tombstones;
   } else {
+    if (State::fits_base(entry.kind)) --state_->base_routes;
     state_->release(entry.kind, entry.handle);
   }
+  if (State::fits_base(spec.kind)) ++state_->base_routes;
   entry.kind = spec.kind;
   entry.handle = handle;
   entry.udp_port = spec.udp_port;
@@ -164,7 +171,7 @@ Status Programmer::set_route(const Id& id, const RouteSpec& spec) {
 
 void Programmer::delete_route(const Id& id) {
   const std::uint32_t slot = state_->routes.find(id);
-  if (slot == RouteStore::kNone) return;
+  if (slot == RouteStore::kNone) return state_->delete_unknown(id);
   if ((state_->routes.at(slot).flags & route_flag::kDeleted) != 0) return;
   state_->forget_route(slot);
 }

@@ -1,6 +1,10 @@
-// The desired routes, compactly: 28 bytes per route in chunks that never move, an open-addressed
-// index of 4-byte slots, and a queue of the slots that wait to be sent. A slot number stays valid
-// until its route is erased. One thread.
+// The desired routes, compactly: 28 bytes per route in chunks that never move, 5 to 11 bytes of
+// index, and a queue of the slots that wait to be sent. A slot number stays valid until its route
+// is erased. One thread.
+//
+// A route also knows what a base segment says of its id. Two are told apart: the one in use, and
+// the one that is being built from these routes meanwhile; they change places when the new one is
+// taken into use, without a walk over all routes.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +12,7 @@
 #include <memory>
 #include <vector>
 
+#include "controlplane/link/id_index.hpp"
 #include "sluice/hash/id_hash.hpp"
 #include "sluice/route/action.hpp"
 
@@ -28,18 +33,28 @@ namespace route_flag {
 inline constexpr std::uint8_t kUsed = 1;
 inline constexpr std::uint8_t kDirty = 2;    // the dataplane has to be told
 inline constexpr std::uint8_t kQueued = 4;   // its slot is in the queue, dirty or not
-inline constexpr std::uint8_t kDeleted = 8;  // gone; kept until the dataplane was told
+inline constexpr std::uint8_t kDeleted = 8;  // gone; kept until the dataplane was told, and for as
+                                             // long as a base has its id
+constexpr std::uint8_t in_base(unsigned base) noexcept {  // the base has the id
+  return static_cast<std::uint8_t>(16 << 2 * base);
+}
+constexpr std::uint8_t same_in_base(unsigned base) noexcept {  // and says the same of it
+  return static_cast<std::uint8_t>(32 << 2 * base);
+}
 }  // namespace route_flag
 
 class RouteStore {
  public:
-  static constexpr std::uint32_t kNone = UINT32_MAX;
+  static constexpr std::uint32_t kNone = kNoIndex;
 
   RouteStore();  // the index is keyed with a random key: agents choose their ids
+  RouteStore(const RouteStore&) = delete;
+  RouteStore& operator=(const RouteStore&) = delete;
 
-  std::uint32_t find(const Id& id) const noexcept;  // slot or kNone; finds deleted ones too
-  std::uint32_t insert(const Id& id);               // of an id that is not there
-  void erase(std::uint32_t slot) noexcept;          // must not be queued
+  // Slot or kNone; finds deleted ones too.
+  std::uint32_t find(const Id& id) const noexcept { return index_.find(id); }
+  std::uint32_t insert(const Id& id);       // of an id that is not there
+  void erase(std::uint32_t slot) noexcept;  // must not be queued
 
   RouteEntry& at(std::uint32_t slot) noexcept { return chunks_[slot / kChunk][slot % kChunk]; }
   const RouteEntry& at(std::uint32_t slot) const noexcept {
@@ -58,17 +73,20 @@ class RouteStore {
  private:
   static constexpr std::uint32_t kChunk = 1u << 14;
 
-  std::uint32_t home(const Id& id) const noexcept { return hasher_(id).signature() & mask_; }
-  void grow_index();
+  struct Hash {
+    IdHasher hasher;
+    std::uint64_t operator()(const Id& id) const noexcept { return hasher(id).lo; }
+  };
+  struct IdOf {
+    const RouteStore* store;
+    const Id& operator()(std::uint32_t slot) const noexcept { return store->at(slot).id; }
+  };
 
-  IdHasher hasher_;
   std::vector<std::unique_ptr<RouteEntry[]>> chunks_;
-  std::vector<std::uint32_t> index_;  // slot or kNone; linear probing, load at most 3/4
+  IdIndex<Hash, IdOf> index_;
   std::vector<std::uint32_t> free_;
   std::deque<std::uint32_t> queue_;
-  std::uint32_t mask_;
   std::uint32_t slots_ = 0;
-  std::uint32_t used_ = 0;
   std::uint64_t pushed_ = 0;
   std::uint64_t popped_ = 0;
 };
