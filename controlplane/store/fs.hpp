@@ -1,13 +1,13 @@
 // The file system as the store uses it, injected, so that tests can lose power at any operation
 // (tests/support/fault_fs.hpp) and fill or break the disk. PosixFs is the real one.
 //
-// Threads: an Fs from any thread at once. A File: reads and map() from any thread at once; writes
-// (write_at, append, truncate, reserve, sync) from one thread at a time.
-// Errors: origin kStore; the text is "<operation> <path>: <errno text>". A full disk or quota and
-// used-up descriptors are kExhausted; a disk that is mounted read-only is kPermissionDenied and
-// named as such; a missing file is kNotFound; an existing one kAlreadyExists.
-// Durability, as on Linux: bytes are safe after File::sync; a name (create, rename, link, remove)
-// only after sync_dir of its directory.
+// Threads: an Fs from any thread at once. A File: reads, map() and sync from any thread at once;
+// writes (write_at, append, truncate, reserve) from one thread at a time. A sync is about the
+// writes that had returned when it was called. Errors: origin kStore; the text is "<operation>
+// <path>: <errno text>". A full disk or quota and used-up descriptors are kExhausted; a disk that
+// is mounted read-only is kPermissionDenied and named as such; a missing file is kNotFound; an
+// existing one kAlreadyExists. Durability, as on Linux: bytes are safe after File::sync; a name
+// (create, rename, link, remove) only after sync_dir of its directory.
 #pragma once
 
 #include <cstddef>
@@ -106,7 +106,7 @@ class Fs {
   // It must be empty.
   virtual Status remove_dir(const std::string& directory) = 0;
   virtual Status sync_dir(const std::string& directory) = 0;
-  // Makes the file and locks it for this process; kAlreadyExists names the process that has it.
+  // Makes the file and locks it for this process; kUnavailable names the process that has it.
   virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
   virtual Result<SpaceInfo> space(const std::string& directory) = 0;
 };

@@ -310,7 +310,7 @@ class PosixFs final : public Fs {
       if (errno != EWOULDBLOCK) return system_error("locking", path, errno);
       const long holder = holder_of(fd.get());
       const std::string who = holder > 0 ? fmt::format("process {}", holder) : "another process";
-      return fail(ErrorCode::kAlreadyExists,
+      return fail(ErrorCode::kUnavailable,
                   fmt::format("locking {}: {} has this store open", path, who), ErrorOrigin::kStore,
                   true);
     }

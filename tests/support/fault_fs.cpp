@@ -347,7 +347,7 @@ Result<std::unique_ptr<store::FileLock>> FaultFs::lock(const std::string& raw) {
     return broken(ErrorCode::kUnavailable, "locking", path, "power lost");
   }
   if (!locks_.insert(path).second) {
-    return fail(ErrorCode::kAlreadyExists,
+    return fail(ErrorCode::kUnavailable,
                 fmt::format("locking {}: process 1 has this store open", path), ErrorOrigin::kStore,
                 true);
   }

@@ -172,7 +172,7 @@ TEST_F(FaultFsTest, LocksAndDirectories) {
   {
     auto held = fs_.lock("/d/LOCK");
     ASSERT_TRUE(held);
-    EXPECT_EQ(fs_.lock("/d/LOCK").error().code(), ErrorCode::kAlreadyExists);
+    EXPECT_EQ(fs_.lock("/d/LOCK").error().code(), ErrorCode::kUnavailable);
   }
   EXPECT_TRUE(fs_.lock("/d/LOCK"));
   EXPECT_FALSE(fs_.remove_dir("/d"));

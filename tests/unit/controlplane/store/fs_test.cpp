@@ -132,7 +132,7 @@ TEST_F(PosixFsTest, LockNamesItsHolder) {
   ASSERT_TRUE(first);
   const auto second = fs_->lock(at("lock"));
   ASSERT_FALSE(second);
-  EXPECT_EQ(second.error().code(), ErrorCode::kAlreadyExists);
+  EXPECT_EQ(second.error().code(), ErrorCode::kUnavailable);
   EXPECT_EQ(second.error().message(), "locking " + at("lock") + ": process " +
                                           std::to_string(::getpid()) + " has this store open");
   first->reset();
