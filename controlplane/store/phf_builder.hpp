@@ -2,10 +2,10 @@
 // so several threads may work on them, each with a PhfPartBuilder of its own. The result depends on
 // the set of keys and the geometry only, not on their order or on threads.
 //
-// Largest buckets first; for each the first of 256 pilots that puts all its keys on free slots. When
-// there is none, the pilot that throws out the least (sum of squares of bucket sizes) is taken and
-// what was thrown out goes back into the queue (PtrHash, arXiv 2502.15539, section 4.3). A part that
-// does not come to an end so is tried again with another seed.
+// Largest buckets first; for each the first of 256 pilots that puts all its keys on free slots.
+// When there is none, the pilot that throws out the least (sum of squares of bucket sizes) is taken
+// and what was thrown out goes back into the queue (PtrHash, arXiv 2502.15539, section 4.3). A part
+// that does not come to an end so is tried again with another seed.
 #pragma once
 
 #include <array>
@@ -52,6 +52,7 @@ class PhfPartBuilder {
   void evict_for(std::uint32_t bucket, std::uint8_t seed, std::uint8_t pilot,
                  std::span<std::uint8_t> pilots);
   void take(std::uint32_t bucket, std::uint64_t displacement);
+  bool all_free(std::span<const std::uint64_t> words, std::uint64_t displacement) const noexcept;
   bool self_collides(std::uint32_t bucket, std::uint64_t displacement) const noexcept;
 
   std::uint32_t size_of(std::uint32_t bucket) const noexcept {
@@ -60,17 +61,16 @@ class PhfPartBuilder {
   std::span<const std::uint64_t> words_of(std::uint32_t bucket) const noexcept {
     return {words_.data() + starts_[bucket], size_of(bucket)};
   }
-  bool taken(std::uint32_t slot) const noexcept { return (bitmap_[slot / 64] >> slot % 64 & 1) != 0; }
   std::uint32_t slot_of(std::uint64_t word, std::uint64_t displacement) const noexcept {
     return index::PhfView::slot_of(word, displacement, geometry_.slots);
   }
 
   index::PhfGeometry geometry_;
-  std::vector<std::uint32_t> starts_;   // of each bucket in words_; one more than buckets
-  std::vector<std::uint64_t> words_;    // slot words, bucket by bucket
-  std::vector<std::uint32_t> order_;    // buckets, largest first
-  std::vector<std::uint64_t> bitmap_;   // slots taken
-  std::vector<std::uint32_t> owners_;   // bucket in each slot
+  std::vector<std::uint32_t> starts_;  // of each bucket in words_; one more than buckets
+  std::vector<std::uint64_t> words_;   // slot words, bucket by bucket
+  std::vector<std::uint32_t> order_;   // buckets, largest first
+  std::vector<std::uint64_t> bitmap_;  // slots taken
+  std::vector<std::uint32_t> owners_;  // bucket in each slot
   // Heap of buckets that were thrown out: size in the high half, so the largest come first.
   std::vector<std::uint64_t> queue_;
   std::array<std::uint32_t, kRecent> recent_{};  // buckets just placed by force: not thrown out

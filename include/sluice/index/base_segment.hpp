@@ -136,7 +136,9 @@ class BaseSegmentView {
   // Every record of slots [first, first + count): empty, or an action that a base may have.
   std::expected<void, BaseFault> check_records(std::uint64_t first,
                                                std::uint64_t count) const noexcept;
-  // All of them, and that exactly `entries` records are not empty.
+  // All records, and that exactly `entries` of them are not empty.
+  std::expected<void, BaseFault> check_content() const noexcept;
+  // Everything.
   std::expected<void, BaseFault> check_all() const noexcept;
 
   const BaseHeader& header() const noexcept { return header_; }
@@ -281,6 +283,10 @@ inline std::expected<void, BaseFault> BaseSegmentView::check_all() const noexcep
   if (auto checked = check_checksums(); !checked) return checked;
   for (std::uint32_t block = 0; block < block_count(); ++block)
     if (auto checked = check_block(block); !checked) return checked;
+  return check_content();
+}
+
+inline std::expected<void, BaseFault> BaseSegmentView::check_content() const noexcept {
   if (auto checked = check_records(0, slot_count()); !checked) return checked;
   std::uint64_t used = 0;
   for (std::uint64_t slot = 0; slot < slot_count(); ++slot)

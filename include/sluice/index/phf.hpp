@@ -59,11 +59,14 @@ class PhfView {
     return static_cast<std::uint32_t>(scaled(hash) >> 32);
   }
 
+  // Inside the part.
+  std::uint32_t bucket(const Hash128& hash) const noexcept {
+    return bucket_of(static_cast<std::uint32_t>(scaled(hash)), geometry_.buckets);
+  }
+
   // Which pilot the key needs; prefetch_pilot() brings it near.
   std::uint32_t pilot_index(const Hash128& hash) const noexcept {
-    const std::uint64_t at = scaled(hash);
-    return static_cast<std::uint32_t>(at >> 32) * geometry_.buckets +
-           bucket_of(static_cast<std::uint32_t>(at), geometry_.buckets);
+    return part(hash) * geometry_.buckets + bucket(hash);
   }
   void prefetch_pilot(std::uint32_t pilot_index) const noexcept {
     __builtin_prefetch(pilots_ + pilot_index);
