@@ -35,6 +35,11 @@ constexpr std::string_view to_string(Malformed reason) noexcept {
 class MalformedCounters {
  public:
   void add(Malformed reason) noexcept { ++counts_[static_cast<std::size_t>(reason)]; }
+  MalformedCounters& operator+=(const MalformedCounters& other) noexcept {
+    for (std::size_t i = 0; i < counts_.size(); ++i)
+      counts_[i] += other.counts_[i];
+    return *this;
+  }
   std::uint64_t operator[](Malformed reason) const noexcept {
     return counts_[static_cast<std::size_t>(reason)];
   }

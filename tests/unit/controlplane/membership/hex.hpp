@@ -1,4 +1,5 @@
-// Bytes as the tests write them.
+// Bytes, texts and addresses as the tests of this folder write them. Bad digits throw, which fails
+// the test.
 #pragma once
 
 #include <stdexcept>
