@@ -29,6 +29,7 @@ class Checks {
     check_peers();
     check_leases();
     check_store();
+    check_cluster();
     check_sockets();
   }
 
@@ -272,6 +273,20 @@ class Checks {
                 "{} agents do not fit dataplane.routes ({}) without base segments; raise that, "
                 "or set store.base",
                 store.agents, config_.dataplane.routes));
+    }
+  }
+
+  void check_cluster() {
+    const auto& cluster = config_.cluster;
+    if (cluster.bind && is_multicast(cluster.bind->address)) {
+      wrong({"cluster", "bind"}, "is a multicast address; must be one of this host");
+    }
+    if (cluster.advertise) check_endpoint(*cluster.advertise, {"cluster", "advertise"});
+    if (cluster.probe_interval_ms && cluster.probe_timeout_ms &&
+        *cluster.probe_timeout_ms >= *cluster.probe_interval_ms) {
+      wrong({"cluster", "probe-timeout-ms"},
+            fmt::format("{} leaves no time within cluster.probe-interval-ms, which is {}",
+                        *cluster.probe_timeout_ms, *cluster.probe_interval_ms));
     }
   }
 

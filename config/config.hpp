@@ -24,6 +24,7 @@ enum class IdlePolicy : std::uint8_t { kPoll, kAdaptive };
 enum class HugePages : std::uint8_t { kAuto, kOn, kOff };
 enum class PortRole : std::uint8_t { kEdge, kTrunk };
 enum class StoreSync : std::uint8_t { kEach, kInterval, kNever };
+enum class ClusterProfile : std::uint8_t { kLan, kWan, kLocal };
 enum class LogLevel : std::uint8_t { kTrace, kDebug, kInfo, kWarn, kError };
 
 // An address of a host interface with the length of its network, "10.77.1.1/24".
@@ -164,6 +165,34 @@ struct Store {
   friend bool operator==(const Store&, const Store&) = default;
 };
 
+// The other routers found by themselves: the memberlist protocol. Times that are not given are the
+// profile's.
+struct Cluster {
+  std::optional<Endpoint> bind;       // nullopt: off; TCP and UDP
+  std::optional<Endpoint> advertise;  // nullopt: found out
+  std::vector<std::string> join;      // host or host:port
+  std::string label;
+  bool encryption = true;
+  std::string keys_file;  // default: <state-dir>/cluster.keys
+  bool verify_incoming = true;
+  bool verify_outgoing = true;
+  bool compression = true;
+  std::string zone;
+  ClusterProfile profile = ClusterProfile::kLan;
+  std::optional<std::uint32_t> probe_interval_ms;
+  std::optional<std::uint32_t> probe_timeout_ms;
+  std::optional<std::uint32_t> indirect_checks;
+  std::optional<std::uint32_t> suspicion_mult;
+  std::optional<std::uint32_t> retransmit_mult;
+  std::optional<std::uint32_t> gossip_interval_ms;
+  std::optional<std::uint32_t> gossip_nodes;
+  std::optional<std::uint32_t> gossip_to_dead_s;
+  std::optional<std::uint32_t> push_pull_interval_s;
+  std::optional<std::uint32_t> tcp_timeout_ms;
+
+  friend bool operator==(const Cluster&, const Cluster&) = default;
+};
+
 struct Api {
   std::string socket;  // default: <run-dir>/api.sock
   std::string group;   // empty: only root
@@ -199,6 +228,7 @@ struct Config {
   Leases leases;
   Registration registration;
   Store store;
+  Cluster cluster;
   Api api;
   Metrics metrics;
   Log log;
@@ -215,6 +245,7 @@ std::string_view to_string(IdlePolicy value) noexcept;
 std::string_view to_string(HugePages value) noexcept;
 std::string_view to_string(PortRole value) noexcept;
 std::string_view to_string(StoreSync value) noexcept;
+std::string_view to_string(ClusterProfile value) noexcept;
 std::string_view to_string(LogLevel value) noexcept;
 std::string to_string(const Prefix& prefix);
 

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::uint32_t kMaxDefaultHold = 65536;
 constexpr std::uint32_t kMinDefaultBurst = 64;
+constexpr std::uint16_t kDefaultClusterPort = 7946;
 
 void name_of_host(const Node& document, Report& report, Router& router) {
   if (!router.name.empty() || is_given(document, {"router", "name"})) return;
@@ -37,6 +38,15 @@ void resolve_ports(const Node& document, Config& config) {
       port.source_guard = port.role == PortRole::kEdge;
     }
   }
+}
+
+void resolve_cluster(Config& config) {
+  auto& cluster = config.cluster;
+  if (cluster.bind && cluster.bind->port == 0) cluster.bind->port = kDefaultClusterPort;
+  if (cluster.advertise && cluster.advertise->port == 0) {
+    cluster.advertise->port = cluster.bind ? cluster.bind->port : kDefaultClusterPort;
+  }
+  if (cluster.keys_file.empty()) cluster.keys_file = config.router.state_dir + "/cluster.keys";
 }
 
 void resolve_tenants(Config& config) {
@@ -77,6 +87,7 @@ void resolve_defaults(const Node& document, Report& report, Config& config) {
   }
   if (config.store.directory.empty()) config.store.directory = config.router.state_dir + "/store";
   if (!is_given(document, {"store", "agents"})) config.store.agents = config.dataplane.routes - 1;
+  resolve_cluster(config);
   if (config.api.socket.empty()) config.api.socket = config.router.run_dir + "/api.sock";
   resolve_ports(document, config);
   resolve_tenants(config);

@@ -4,6 +4,7 @@
 
 #include "config/value.hpp"
 #include "sluice/base/names.hpp"
+#include "sluice/wire/inet.hpp"
 
 namespace sluice::config {
 namespace {
@@ -65,6 +66,25 @@ bool unix_group(std::string_view text) {
   return text.empty() || (plain_name(text) && text.size() <= 32 && !text.starts_with('-'));
 }
 
+bool host_name(std::string_view text) {
+  return all_of(text, 253,
+                [](char c) { return alphanumeric(c) || c == '.' || c == '_' || c == '-'; });
+}
+bool join_target(std::string_view text) {
+  if (parse_endpoint(text, 1)) return true;
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) return host_name(text);
+  const auto port = text.substr(colon + 1);
+  return host_name(text.substr(0, colon)) && parse_endpoint("0.0.0.0:" + std::string(port));
+}
+
+bool label(std::string_view text) {
+  return text.empty() || (any_text(text) && text.size() <= 255);
+}
+bool zone(std::string_view text) {
+  return text.empty() || plain_name(text);
+}
+
 bool agent_name(std::string_view text) {
   return check_agent_name(text).has_value();
 }
@@ -84,6 +104,11 @@ const Syntax kAbsolutePath{absolute_path, "a path that begins with /"};
 const Syntax kLogFile{log_file, "a path that begins with /, or \"\" for standard error"};
 const Syntax kAnyPath{any_path, "the path of a file"};
 const Syntax kUnixGroup{unix_group, "the name of a Unix group, or \"\" for none"};
+const Syntax kJoinTarget{join_target,
+                         "a name or an address, with :port unless it is the usual one"};
+const Syntax kLabel{label,
+                    "text of at most 255 bytes without control characters, or \"\" for none"};
+const Syntax kZone{zone, "1 to 63 letters, digits and . _ -, or \"\" for none"};
 const Syntax kAgentName{agent_name,
                         "an agent name: organisation/namespace/service/instance, each of letters, "
                         "digits and - _ . :"};

@@ -28,6 +28,10 @@ struct Words<StoreSync> {
   static constexpr std::array<std::string_view, 3> kAll{"each", "interval", "never"};
 };
 template <>
+struct Words<ClusterProfile> {
+  static constexpr std::array<std::string_view, 3> kAll{"lan", "wan", "local"};
+};
+template <>
 struct Words<LogLevel> {
   static constexpr std::array<std::string_view, 5> kAll{"trace", "debug", "info", "warn", "error"};
 };
@@ -128,6 +132,9 @@ std::string_view to_string(PortRole value) noexcept {
 std::string_view to_string(StoreSync value) noexcept {
   return word_of(value);
 }
+std::string_view to_string(ClusterProfile value) noexcept {
+  return word_of(value);
+}
 std::string_view to_string(LogLevel value) noexcept {
   return word_of(value);
 }
@@ -162,6 +169,9 @@ std::string allowed(const Rule&, PortRole) {
 }
 std::string allowed(const Rule&, StoreSync) {
   return words_of<StoreSync>();
+}
+std::string allowed(const Rule&, ClusterProfile) {
+  return words_of<ClusterProfile>();
 }
 std::string allowed(const Rule&, LogLevel) {
   return words_of<LogLevel>();
@@ -235,6 +245,9 @@ void read(const Place& place, const Node& node, const Rule&, PortRole& out) {
 void read(const Place& place, const Node& node, const Rule&, StoreSync& out) {
   read_word(place, node, out);
 }
+void read(const Place& place, const Node& node, const Rule&, ClusterProfile& out) {
+  read_word(place, node, out);
+}
 void read(const Place& place, const Node& node, const Rule&, LogLevel& out) {
   read_word(place, node, out);
 }
@@ -303,6 +316,9 @@ Value write(const Rule&, PortRole value) {
   return text_value(std::string(to_string(value)));
 }
 Value write(const Rule&, StoreSync value) {
+  return text_value(std::string(to_string(value)));
+}
+Value write(const Rule&, ClusterProfile value) {
   return text_value(std::string(to_string(value)));
 }
 Value write(const Rule&, LogLevel value) {

@@ -144,6 +144,30 @@ TEST(Together, AgentsBeyondTheTableNeedBaseSegments) {
   EXPECT_EQ(good(with_top("router: {state-dir: /x}")).store.directory, "/x/store");
 }
 
+TEST(Together, Cluster) {
+  const auto cluster = [](const std::string& keys) {
+    return good(with_top("cluster: {" + keys + "}")).cluster;
+  };
+  EXPECT_FALSE(good(kSmallest).cluster.bind);
+  EXPECT_FALSE(cluster("bind: off").bind);
+  EXPECT_EQ(to_string(*cluster("bind: 10.0.0.1").bind), "10.0.0.1:7946");
+  EXPECT_EQ(to_string(*cluster("bind: \"[::]\"").bind), "[::]:7946");
+  EXPECT_EQ(to_string(*cluster("bind: \"0.0.0.0:8000\", advertise: 10.0.0.1").advertise),
+            "10.0.0.1:8000");
+  EXPECT_EQ(cluster("").keys_file, "/var/lib/sluice/cluster.keys");
+  EXPECT_EQ(cluster("join: [a, \"b.c:1\", 10.0.0.1, \"[fd00::1]:9\"]").join.size(), 4U);
+  EXPECT_NE(only_mistake(with_top("cluster: {join: [\"a:0\"]}")).find("must be a name"),
+            std::string::npos);
+  EXPECT_EQ(only_mistake(with_top("cluster: {bind: 224.0.0.1}")),
+            "f:6:17: cluster.bind: is a multicast address; must be one of this host");
+  EXPECT_EQ(only_mistake(with_top("cluster: {advertise: 0.0.0.0}")),
+            "f:6:22: cluster.advertise: 0.0.0.0 is not the address of one host");
+  EXPECT_EQ(only_mistake(with_top("cluster: {probe-interval-ms: 100, probe-timeout-ms: 100}")),
+            "f:6:53: cluster.probe-timeout-ms: 100 leaves no time within "
+            "cluster.probe-interval-ms, which "
+            "is 100");
+}
+
 TEST(Together, SocketsFitTheirAddress) {
   const std::string deep = "/" + std::string(100, 'x');
   const auto text = only_mistake(with_top("router: {run-dir: " + deep + "}"));

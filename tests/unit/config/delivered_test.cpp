@@ -53,7 +53,7 @@ TEST(Delivered, DefaultWithItsCommentsTakenAsText) {
                          (after.starts_with("  ") || after.starts_with(" eal-args") ||
                           after.starts_with(" manager-core") || after.starts_with(" vlan") ||
                           after.starts_with(" directory") || after.starts_with(" agents: 5") ||
-                          after.starts_with(" api:"));
+                          after.starts_with(" cluster:") || after.starts_with(" api:"));
     if (example && !after.starts_with("   ") && line.find_first_not_of(' ') == hash) {
       text += line.substr(0, hash) + (after.starts_with("  ") ? after : after.substr(1)) + "\n";
     } else if (example && line.starts_with("#    ")) {
@@ -78,6 +78,7 @@ TEST(Delivered, DefaultWithItsCommentsTakenAsText) {
   EXPECT_EQ(config->peers.size(), 1U);
   EXPECT_EQ(config->api.group, "sluice");
   EXPECT_EQ(config->store.agents, 50'000'000U);
+  EXPECT_EQ(config->cluster.join.size(), 2U);
 }
 
 using Unit = std::map<std::string, std::vector<std::string>>;  // "Section.Key" to its values

@@ -43,6 +43,11 @@ leases: {default-s: 6, min-s: 5, max-s: 7, grace-s: 0, restart-grace-s: 1}
 registration: {require-token: false}
 store: {directory: /s, fsync: interval, fsync-interval-ms: 5, lanes: 2, overlay-mb: 3, workers: 4,
         rate-mb: 5, agents: 9, base: false, base-delta-max: 6, base-interval-s: 7}
+cluster: {bind: "[::]:7", advertise: "10.0.0.9:8", join: [a.b, "10.0.0.1:5"], label: "l x",
+          encryption: false, keys-file: /k, verify-incoming: false, verify-outgoing: false,
+          compression: false, zone: z1, profile: wan, probe-interval-ms: 200, probe-timeout-ms: 100,
+          indirect-checks: 1, suspicion-mult: 2, retransmit-mult: 3, gossip-interval-ms: 50,
+          gossip-nodes: 4, gossip-to-dead-s: 5, push-pull-interval-s: 6, tcp-timeout-ms: 700}
 api: {socket: /a/b, group: g}
 metrics: {listen: off}
 log: {level: debug, file: "/l: x # y"}
@@ -78,7 +83,7 @@ TEST(Show, HasEveryDefault) {
   EXPECT_EQ(shown["api"]["socket"].as<std::string>(), "/run/sluice/api.sock");
   EXPECT_EQ(shown["metrics"]["listen"].as<std::string>(), "127.0.0.1:9464");
   EXPECT_EQ(shown["tenants"].size(), 0U);
-  EXPECT_EQ(shown.size(), 14U);  // agents-file is shown only when there is one
+  EXPECT_EQ(shown.size(), 15U);  // agents-file is shown only when there is one
 }
 
 TEST(Show, NeverASecret) {

@@ -406,7 +406,7 @@ TEST(Table, EveryKeyHasHelpAndSensibleBounds) {
     }
   };
   for_each(kConfigKeys, [&](const auto& entry) { visit(visit, entry); });
-  EXPECT_EQ(keys, 77U);
+  EXPECT_EQ(keys, 98U);
 }
 
 }  // namespace
