@@ -218,6 +218,10 @@ void Programmer::State::adopt_burst(const std::uint32_t* slots, const Id* ids, u
   }
 }
 
+const std::shared_ptr<const BaseImage>& RouteBase::adopting() const {
+  return state_.adopting;
+}
+
 std::uint64_t RouteBase::adopt_unknown() const {
   const std::uint64_t entries = state_.adopting ? state_.adopting->view.entries() : 0;
   return entries > state_.adopted ? entries - state_.adopted : 0;

@@ -64,6 +64,7 @@ class RouteBase {
   void begin_adopt(std::shared_ptr<const BaseImage> image, const IdHasher& hasher);
   // Compares the routes of the next `places` with it; false: there are no more.
   bool adopt(std::uint32_t places);
+  const std::shared_ptr<const BaseImage>& adopting() const;
   // Entries of the image that no route has; unless it is 0, adopt_missing must be told all ids.
   std::uint64_t adopt_unknown() const;
   // Ids that the image has. Those without a route are deleted, unless `keep` says that their route

@@ -1,0 +1,417 @@
+#include "controlplane/base/base_manager.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+
+#include "controlplane/base/ids_file.hpp"
+#include "controlplane/link/unique_fd.hpp"
+#include "sluice/base/clock.hpp"
+#include "sluice/base/random.hpp"
+
+namespace sluice::controlplane {
+
+namespace {
+
+constexpr std::uint32_t kPlacesAtOnce = 16'384;
+constexpr std::uint32_t kAdoptAtOnce = 32'768;
+constexpr std::uint64_t kAfterFailureNs = 60 * kNsPerSecond;
+constexpr std::uint64_t kAnswerNs = 30 * kNsPerSecond;  // of the dataplane, to an offer
+constexpr std::chrono::milliseconds kOfferAgain{5};
+constexpr std::string_view kSegment = ".segment";
+constexpr std::string_view kIds = ".ids";
+
+std::string hex(const link::SegmentId& segment) {
+  std::string text;
+  for (const auto byte : segment)
+    text += fmt::format("{:02x}", byte);
+  return text;
+}
+
+}  // namespace
+
+// A mapped file. Stays readable when its name is gone.
+class BaseManager::FileImage final : public BaseImage {
+ public:
+  FileImage(store::BaseFile the_file, std::uint32_t the_number) : file(std::move(the_file)) {
+    view = file.view;
+    number = the_number;
+  }
+  const store::BaseFile file;
+};
+
+std::string_view to_string(BaseManagerInfo::State state) noexcept {
+  constexpr std::string_view kNames[] = {"off",      "idle",     "adopting",
+                                         "building", "offering", "pruning"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+BaseManager::BaseManager(Programmer& programmer, BaseLink& link, store::Fs& fs, BaseLoop loop,
+                         BaseManagerOptions options)
+    : programmer_(programmer),
+      routes_(programmer.base()),
+      link_(link),
+      fs_(fs),
+      loop_(std::move(loop)),
+      options_(std::move(options)),
+      hasher_(IdHasher::create(options_.key)) {}
+
+BaseManager::~BaseManager() {
+  stop();
+}
+
+void BaseManager::stop() {
+  stopping_ = true;
+  ++run_;
+  job_.reset();
+  if (checker_.joinable()) checker_.join();
+}
+
+void BaseManager::set_policy(std::uint64_t delta_max, std::uint64_t interval_ns) {
+  options_.delta_max = delta_max;
+  options_.interval_ns = interval_ns;
+}
+
+std::string BaseManager::path_of(const link::SegmentId& segment, std::string_view ending) const {
+  return fmt::format("{}/{}{}", options_.directory, hex(segment), ending);
+}
+
+// ---- after a restart ---------------------------------------------------------------------------
+
+void BaseManager::start(std::function<bool(const Id&)> keep) {
+  if (step_ != Step::kNew) return;
+  keep_ = std::move(keep);
+  step_ = Step::kIdle;
+  if (!options_.enabled) return tidy_files();
+  if (auto ok = fs_.make_dir(options_.directory); !ok) {
+    options_.enabled = false;
+    info_.last_error = ok.error().message();
+    return log(fmt::format("event=base_off error=\"{}\"", ok.error().message()), true);
+  }
+  if (auto image = find_newest()) return check(std::move(image));
+  tidy_files();
+}
+
+std::shared_ptr<const BaseManager::FileImage> BaseManager::find_newest() {
+  std::shared_ptr<const FileImage> newest;
+  const auto names = fs_.list(options_.directory);
+  if (!names) return nullptr;
+  for (const auto& name : *names) {
+    if (!name.ends_with(kSegment)) continue;
+    auto file = store::BaseFile::open(fs_, options_.directory + "/" + name);
+    if (!file) {
+      log(fmt::format("event=base_unusable error=\"{}\"", file.error().message()), true);
+      continue;
+    }
+    const auto& header = file->view.header();
+    if (header.key_check != index::base_key_check(hasher_)) continue;  // of another hash key
+    if (newest && newest->view.header().created_unix_s >= header.created_unix_s) continue;
+    newest = std::make_shared<FileImage>(std::move(*file), ++number_);
+  }
+  return newest;
+}
+
+// Every byte is read before any is believed; the dataplane does the same with its own copy.
+void BaseManager::check(std::shared_ptr<const FileImage> image) {
+  step_ = Step::kAdopting;
+  checker_ = std::thread([this, image, run = ++run_] {
+    auto ok = image->file.verify([this](auto, auto) { return !stopping_.load(); });
+    loop_.post([this, image, run, ok = std::move(ok)] {
+      if (run == run_) adopt(image, ok);
+    });
+  });
+}
+
+void BaseManager::adopt(std::shared_ptr<const FileImage> image, const Status& checked) {
+  if (checker_.joinable()) checker_.join();
+  if (!checked) {
+    log(fmt::format("event=base_unusable error=\"{}\" remedy=\"none needed, another is built\"",
+                    checked.error().message()),
+        true);
+    return end_adopting();
+  }
+  routes_.begin_adopt(std::move(image), hasher_);
+  built_.reset();
+  adopt_more(run_);
+}
+
+void BaseManager::adopt_more(std::uint64_t run) {
+  if (run != run_) return;
+  if (routes_.adopt(kAdoptAtOnce)) return loop_.post([this, run] { adopt_more(run); });
+  const std::uint64_t unknown = routes_.adopt_unknown();
+  const auto& view = routes_.adopting()->view;
+  info_.adopted = view.entries() - unknown;
+  if (unknown > 0) {
+    const auto& segment = view.header().id;
+    const auto ok =
+        read_ids(fs_, path_of(segment, kIds), segment, view.entries(),
+                 [this](std::span<const Id> ids) { routes_.adopt_missing(ids, keep_); });
+    if (!ok) {
+      // Without the ids nobody could tell the dataplane which of its routes are outdated.
+      log(fmt::format("event=base_unusable error=\"{}\"", ok.error().message()), true);
+      info_.adopted = 0;
+      routes_.abort();
+      return end_adopting();
+    }
+  }
+  routes_.finish_adopt();
+  const auto counts = routes_.counts();
+  log(fmt::format("event=base_adopted entries={} known={} uncovered={} deleted={}",
+                  routes_.current()->view.entries(), info_.adopted, counts.uncovered,
+                  counts.deleted));
+  end_adopting();
+}
+
+void BaseManager::end_adopting() {
+  step_ = Step::kIdle;
+  tidy_files();
+}
+
+// Only the files of the base in use stay.
+void BaseManager::tidy_files() {
+  const auto names = fs_.list(options_.directory);
+  if (!names) return;
+  const auto keep = routes_.current() ? hex(routes_.current()->id()) : std::string();
+  for (const auto& name : *names) {
+    const bool ours = name.ends_with(kSegment) || name.ends_with(kIds) || name.ends_with(".new");
+    const bool in_use = !keep.empty() && name.starts_with(keep) && !name.ends_with(".new");
+    if (!ours || in_use) continue;
+    [[maybe_unused]] const auto removed = fs_.remove(options_.directory + "/" + name);
+  }
+}
+
+// ---- building ----------------------------------------------------------------------------------
+
+bool BaseManager::table_is_short() const {
+  const auto counts = routes_.counts();
+  return options_.enabled && counts.uncovered + counts.deleted > options_.table_routes;
+}
+
+bool BaseManager::settled() const {
+  if (step_ == Step::kNew || step_ == Step::kAdopting) return false;
+  return !table_is_short() || loop_.monotonic_ns() < not_before_ns_;  // it failed: do what is left
+}
+
+bool BaseManager::is_due() const {
+  if (!options_.enabled || step_ != Step::kIdle) return false;
+  const auto counts = routes_.counts();
+  const std::uint64_t differ = counts.uncovered + counts.deleted;
+  const std::uint64_t entries = routes_.current() ? routes_.current()->view.entries() : 0;
+  if (differ <= std::max(options_.delta_max, entries / 10) && !table_is_short()) return false;
+  return loop_.monotonic_ns() >= not_before_ns_;
+}
+
+void BaseManager::tick() {
+  if (offered_ns_ != 0 && loop_.monotonic_ns() > offered_ns_ + kAnswerNs) {
+    offered_ns_ = 0;
+    log("event=base_unanswered", true);
+    if (routes_.waiting()) routes_.refused();
+  }
+  if (step_ == Step::kBuilt) return hand_over();
+  const LinkState state = link_.state();
+  // While the state is replayed the routes do not stand still, and the disk may be busy.
+  const bool quiet = state == LinkState::kReady || state == LinkState::kDisconnected;
+  if (quiet && is_due()) begin_build();
+}
+
+void BaseManager::begin_build() {
+  step_ = Step::kBuilding;
+  const std::uint64_t run = ++run_;
+  build_began_ns_ = loop_.monotonic_ns();
+  const link::SegmentId segment = random_bytes<16>();
+  routes_.begin_snapshot();
+  told_.clear();
+  piece_.reset();
+  BuildPlan plan{.segment_path = path_of(segment, kSegment),
+                 .ids_path = path_of(segment, kIds),
+                 .options = {.key = options_.key,
+                             .id = segment,
+                             .created_unix_s = realtime_ns() / kNsPerSecond,
+                             .threads = options_.threads},
+                 .bytes_per_second = options_.bytes_per_second};
+  job_ = std::make_unique<BuildJob>(
+      fs_, std::move(plan), [this, run] { loop_.post([this, run] { feed_build(run); }); },
+      [this, run](Result<store::BaseInfo> built) {
+        loop_.post([this, run, built = std::move(built)] { end_build(run, built); });
+      });
+  const auto counts = routes_.counts();
+  log(fmt::format("event=base_build_begun routes={} uncovered={} deleted={}", counts.routes,
+                  counts.uncovered, counts.deleted));
+  feed_build(run);
+}
+
+void BaseManager::fill(BuildJob::Piece& piece) {
+  piece.last = !routes_.snapshot(kPlacesAtOnce, piece.routes);
+  for (const auto& route : piece.routes) {
+    if (route.kind != ActionKind::kAdjacency) continue;
+    const AdjacencyKey& key = routes_.adjacency(route.handle);
+    if (told_.size() <= route.handle) told_.resize(route.handle + std::size_t{1});
+    if (told_[route.handle] == key) continue;
+    told_[route.handle] = key;  // a handle may have become another's since
+    piece.destinations.emplace_back(route.handle, destination_of(key));
+  }
+}
+
+void BaseManager::feed_build(std::uint64_t run) {
+  if (run != run_ || step_ != Step::kBuilding || !job_) return;
+  if (!piece_) {
+    piece_ = std::make_unique<BuildJob::Piece>();
+    fill(*piece_);
+  }
+  if (!job_->give(*piece_)) return;  // it asks for more
+  const bool last = piece_->last;
+  piece_.reset();
+  if (!last) loop_.post([this, run] { feed_build(run); });
+}
+
+void BaseManager::end_build(std::uint64_t run, Result<store::BaseInfo> built) {
+  if (run != run_) return;
+  job_.reset();
+  piece_.reset();
+  if (!built) return build_failed(built.error());
+  auto file = store::BaseFile::open(fs_, path_of(built->id, kSegment));
+  if (!file) return build_failed(file.error());
+  info_.last_build_ns = loop_.monotonic_ns() - build_began_ns_;
+  not_before_ns_ = loop_.monotonic_ns() + options_.interval_ns;
+  ++info_.built;
+  log(fmt::format("event=base_built entries={} bytes={} destinations={} milliseconds={}",
+                  built->entries, built->bytes, built->destinations,
+                  info_.last_build_ns / kNsPerMs));
+  built_ = std::make_shared<FileImage>(std::move(*file), ++number_);
+  step_ = Step::kBuilt;
+  offered_ns_ = 0;
+  hand_over();
+}
+
+void BaseManager::build_failed(const Error& error) {
+  ++info_.failed;
+  info_.last_error = error.message();
+  not_before_ns_ = loop_.monotonic_ns() + kAfterFailureNs;
+  log(fmt::format("event=base_build_failed error=\"{}\"", error.message()), true);
+  job_.reset();
+  piece_.reset();
+  built_.reset();
+  routes_.abort();
+  step_ = Step::kIdle;
+}
+
+// A dataplane that is there has to load it first; one that comes later gets it with its first
+// replay.
+void BaseManager::hand_over() {
+  switch (link_.state()) {
+    case LinkState::kDisconnected:
+      routes_.install(std::exchange(built_, nullptr));
+      step_ = Step::kIdle;
+      return tidy_files();
+    case LinkState::kReady:
+      if (offered_ns_ == 0) offer(built_);
+      return;
+    default:
+      return;
+  }
+}
+
+// ---- the dataplane -----------------------------------------------------------------------------
+
+void BaseManager::offer(const std::shared_ptr<const BaseImage>& image) {
+  const auto path = path_of(image->id(), kSegment);
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  Status ok;
+  if (file.get() < 0) {
+    ok = fail(ErrorCode::kUnavailable, fmt::format("opening {}: {}", path, std::strerror(errno)),
+              ErrorOrigin::kStore);
+  } else {
+    ok = link_.offer(image->id(), file.get());
+  }
+  if (ok) {
+    offered_ns_ = std::max<std::uint64_t>(loop_.monotonic_ns(), 1);
+    return;
+  }
+  log(fmt::format("event=base_offer_failed error=\"{}\"", ok.error().message()), true);
+  if (image == built_) return build_failed(ok.error());
+  routes_.refused();
+}
+
+void BaseManager::on_state(LinkState state) {
+  offered_ns_ = 0;
+  if (state == LinkState::kDisconnected && step_ == Step::kPruning) step_ = Step::kIdle;
+  if (state == LinkState::kSyncing && routes_.waiting()) offer(routes_.current());
+}
+
+void BaseManager::on_event(const link::Event& event) {
+  switch (event.kind) {
+    case link::EventKind::kBaseLoaded: {
+      const auto& loaded = event.body.base_loaded;
+      offered_ns_ = 0;
+      if (routes_.waiting()) return routes_.loaded(loaded.segment);
+      if (step_ != Step::kBuilt || !built_ || built_->id() != loaded.segment) return;
+      routes_.install(std::exchange(built_, nullptr));
+      step_ = Step::kPruning;
+      return;
+    }
+    case link::EventKind::kBaseRefused:
+      return on_refused(event.body.base_refused);
+    case link::EventKind::kBaseDone: {
+      const auto& done = event.body.base_done;
+      if (!routes_.current() || routes_.current()->id() != done.segment) return;
+      log(fmt::format("event=base_in_use entries={} pruned={} delta={}",
+                      routes_.current()->view.entries(), done.pruned, done.delta));
+      if (step_ == Step::kPruning) step_ = Step::kIdle;
+      return tidy_files();
+    }
+    case link::EventKind::kCommandRefused: {
+      const auto kind = event.body.refused.kind;
+      if (kind != link::CommandKind::kBaseBegin && kind != link::CommandKind::kBaseCommit) return;
+      if (step_ == Step::kPruning) step_ = Step::kIdle;
+      ++info_.refused;
+      return routes_.refused();
+    }
+    default:
+      return;
+  }
+}
+
+void BaseManager::on_refused(const link::BaseRefused& refused) {
+  const auto& current = routes_.current();
+  const bool replayed = routes_.waiting() && current && current->id() == refused.segment;
+  const bool fresh = built_ && built_->id() == refused.segment;
+  if (!replayed && !fresh) return;
+  // The key is on its way over the other channel.
+  if (refused.reason == link::BaseRefusal::kNoHashKey) {
+    return loop_.after(kOfferAgain, [this, run = run_, segment = refused.segment] {
+      if (run != run_ || !routes_.waiting() || routes_.current()->id() != segment) return;
+      offer(routes_.current());
+    });
+  }
+  offered_ns_ = 0;
+  ++info_.refused;
+  const std::string why = fmt::format("the dataplane refused it: {} (offset {})",
+                                      link::info(refused.reason).text, refused.offset);
+  log(fmt::format("event=base_refused reason={} offset={}", link::info(refused.reason).label,
+                  refused.offset),
+      true);
+  info_.last_error = why;
+  if (fresh) return build_failed(Error(ErrorCode::kUnavailable, why, ErrorOrigin::kDataplane));
+  routes_.refused();
+}
+
+BaseManagerInfo BaseManager::info() const {
+  using State = BaseManagerInfo::State;
+  BaseManagerInfo info = info_;
+  constexpr State kStates[] = {State::kIdle,     State::kAdopting, State::kIdle,
+                               State::kBuilding, State::kOffering, State::kPruning};
+  info.state = options_.enabled ? kStates[static_cast<std::size_t>(step_)] : State::kOff;
+  const auto counts = routes_.counts();
+  info.uncovered = counts.uncovered;
+  info.deleted = counts.deleted;
+  if (const auto& base = routes_.current()) {
+    info.entries = base->view.entries();
+    info.bytes = base->view.header().total_bytes;
+    info.created_unix_s = base->view.header().created_unix_s;
+  }
+  return info;
+}
+
+}  // namespace sluice::controlplane
