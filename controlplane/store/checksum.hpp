@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -29,7 +30,10 @@ void put(Buffer& to, T value) {
 }
 
 inline void put_bytes(Buffer& to, ByteView bytes) {
-  to.insert(to.end(), bytes.begin(), bytes.end());
+  if (bytes.empty()) return;
+  const std::size_t at = to.size();
+  to.resize(at + bytes.size());
+  std::memcpy(to.data() + at, bytes.data(), bytes.size());
 }
 
 // Two bytes of length, then the text; longer text is cut (nothing here has that long a name).

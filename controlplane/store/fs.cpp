@@ -20,24 +20,29 @@ Result<std::vector<std::uint8_t>> read_file(Fs& fs, const std::string& path, std
   return bytes;
 }
 
-Status replace_file(Fs& fs, const std::string& path, std::span<const std::uint8_t> bytes) {
+Status prepare_file(Fs& fs, const std::string& path, std::span<const std::uint8_t> bytes) {
   const std::string temporary = path + ".new";
   // What an earlier attempt left must not be written into: it may be linked elsewhere.
   if (const auto removed = fs.remove(temporary);
       !removed && removed.error().code() != ErrorCode::kNotFound) {
     return removed;
   }
-  {
-    auto file = fs.open(temporary, OpenMode::kCreate);
-    if (!file) return std::unexpected(std::move(file.error()));
-    if (auto done = (*file)->append(bytes); !done) return done;
-    if (auto done = (*file)->sync(); !done) return done;
-  }
-  if (auto done = fs.rename(temporary, path); !done) return done;
+  auto file = fs.open(temporary, OpenMode::kCreate);
+  if (!file) return std::unexpected(std::move(file.error()));
+  if (auto done = (*file)->append(bytes); !done) return done;
+  return (*file)->sync();
+}
+
+Status replace_file(Fs& fs, const std::string& path, std::span<const std::uint8_t> bytes) {
+  if (auto done = prepare_file(fs, path, bytes); !done) return done;
+  if (auto done = fs.rename(path + ".new", path); !done) return done;
   return fs.sync_dir(parent_dir(path));
 }
 
-std::string parent_dir(const std::string& path) {
+std::string parent_dir(const std::string& of) {
+  auto path = of;
+  while (path.size() > 1 && path.back() == '/')
+    path.pop_back();
   const auto slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);

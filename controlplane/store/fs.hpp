@@ -121,6 +121,9 @@ Result<std::vector<std::uint8_t>> read_file(Fs& fs, const std::string& path, std
 // after a crash at any moment, `path` holds either the old bytes or the new ones.
 Status replace_file(Fs& fs, const std::string& path, std::span<const std::uint8_t> bytes);
 
+// Its first half: `<path>.new` with these bytes, synced.
+Status prepare_file(Fs& fs, const std::string& path, std::span<const std::uint8_t> bytes);
+
 // "a/b" -> "a"; "b" -> ".".
 std::string parent_dir(const std::string& path);
 

@@ -93,12 +93,28 @@ void LogFiles::reserve(std::uint64_t end) {
   if (active_->reserve(wanted)) reserved_ = wanted;
 }
 
-Status LogFiles::write(ByteView group, std::uint64_t next_sequence, bool& broken) {
+// What was refused must not be there after a crash, nor in the way of what comes next. Tried again
+// before every write until the disk allows it.
+Status LogFiles::repair() {
+  if (tail_) {
+    if (auto done = active_->truncate(length_); !done) return done;
+    reserved_ = length_;
+    tail_ = false;
+  }
+  if (!leftover_.empty()) {
+    auto removed = fs_.remove(leftover_);
+    if (!removed && removed.error().code() != ErrorCode::kNotFound) return removed;
+    leftover_.clear();
+  }
+  return {};
+}
+
+Status LogFiles::write(ByteView group, std::uint64_t next_sequence) {
+  if (auto done = repair(); !done) return done;
   reserve(length_ + group.size());
   if (auto done = active_->write_at(length_, group); !done) {
-    // What got in must not be there after a crash: it was refused.
-    broken = !active_->truncate(length_).has_value();
-    reserved_ = length_;
+    tail_ = true;
+    (void)repair();
     return done;
   }
   length_ += group.size();
@@ -108,18 +124,15 @@ Status LogFiles::write(ByteView group, std::uint64_t next_sequence, bool& broken
   return {};
 }
 
-Status LogFiles::begin_file(std::uint64_t first_sequence, bool& broken) {
+Status LogFiles::begin_file(std::uint64_t first_sequence) {
   if (length_ == kFileHeader) return {};
   const std::uint64_t base = base_ + length_;
   const std::string name = path(base);
-  // What an earlier attempt, on a full disk, left.
-  if (auto removed = fs_.remove(name); !removed && removed.error().code() != ErrorCode::kNotFound) {
-    return removed;
-  }
+  if (auto done = repair(); !done) return done;
   std::shared_ptr<File> file;
   if (auto done = create(name, base, first_sequence, file); !done) {
-    const auto removed = fs_.remove(name);
-    broken = !removed && removed.error().code() != ErrorCode::kNotFound;
+    leftover_ = name;
+    (void)repair();
     return done;
   }
   if (reserved_ > length_) (void)active_->truncate(length_);

@@ -22,9 +22,9 @@ class LogFiles {
   // Cuts what is torn, makes durable what is kept, begins a file there.
   Status open(const LogEnd& end);
 
-  // After an error the end is where it was; `broken` is set when even that could not be had.
-  Status write(ByteView group, std::uint64_t next_sequence, bool& broken);
-  Status begin_file(std::uint64_t first_sequence, bool& broken);
+  // After an error the end is where it was.
+  Status write(ByteView group, std::uint64_t next_sequence);
+  Status begin_file(std::uint64_t first_sequence);
 
   // Makes durable what is written. After an error the log must not be written any more.
   Status sync();
@@ -62,6 +62,7 @@ class LogFiles {
   Status create(const std::string& path, std::uint64_t base, std::uint64_t first_sequence,
                 std::shared_ptr<File>& file);
   void reserve(std::uint64_t end);
+  Status repair();
   Status timed_sync(File& file);
 
   Fs& fs_;
@@ -73,6 +74,8 @@ class LogFiles {
   std::uint64_t base_ = 0;
   std::uint64_t reserved_ = 0;
   std::uint32_t salt_ = 0;
+  bool tail_ = false;     // a failed write may have left something behind the end
+  std::string leftover_;  // a failed begin_file() may have left this
 
   std::mutex sync_mutex_;  // one sync at a time; taken before mutex_
   mutable std::mutex mutex_;

@@ -125,8 +125,7 @@ void LogWriter::Impl::close() {
   Buffer mark(kRecordHeader);
   encode_record(mark.data(), {.sequence = next_sequence_, .durable = files_.durable_position()}, {},
                 files_.salt());
-  bool broken = false;
-  if (files_.write(mark, next_sequence_, broken)) (void)sync();
+  if (files_.write(mark, next_sequence_)) (void)sync();
   (void)files_.trim();
 }
 
@@ -279,11 +278,9 @@ void LogWriter::Impl::hand_on() {
 }
 
 Status LogWriter::Impl::commit_group(const Group& group, std::uint64_t& next) {
-  bool broken = false;
   if (group.front().rotates) {
     if (auto done = sync(); !done) return done;
-    auto begun = files_.begin_file(next, broken);
-    if (!begun && broken) refuse(begun.error());
+    auto begun = files_.begin_file(next);
     // The name too: what is removed because of it must not outlive it.
     return begun ? sync() : begun;
   }
@@ -295,12 +292,8 @@ Status LogWriter::Impl::write_group(const Group& group, std::uint64_t& next) {
   std::size_t bytes = 0;
   for (const Pending& pending : group)
     bytes += kRecordHeader + padded(pending.payload.size());
-  bool broken = false;
   if (files_.full(bytes)) {
-    if (auto begun = files_.begin_file(next, broken); !begun) {
-      if (broken) refuse(begun.error());
-      return begun;
-    }
+    if (auto begun = files_.begin_file(next); !begun) return begun;
     if (options_.fsync == Fsync::kNever) {
       const std::lock_guard lock(mutex_);
       want_sync();
@@ -317,8 +310,7 @@ Status LogWriter::Impl::write_group(const Group& group, std::uint64_t& next) {
     to += header.size();
     next += pending.operations;
   }
-  auto written = files_.write(buffer_, next, broken);
-  if (!written && broken) refuse(written.error());
+  auto written = files_.write(buffer_, next);
   if (written) {
     const std::lock_guard lock(mutex_);
     metrics_.bytes += bytes;

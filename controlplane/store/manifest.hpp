@@ -102,6 +102,7 @@ class ManifestStore {
 
  private:
   ManifestStore(Fs& fs, std::string directory, std::unique_ptr<FileLock> lock);
+  Status create(const Manifest& fresh);
   Status remove_strays();
 
   Fs& fs_;

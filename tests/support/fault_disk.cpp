@@ -58,6 +58,11 @@ void DiskFile::fail_sync() {
 }
 
 void DiskFile::lose(Loss loss, std::mt19937_64& random) {
+  if (loss == Loss::kNone) {
+    // The kernel lives on, and still has what no sync has made safe.
+    std::erase_if(unsynced_, [](const Change& change) { return change.crashing; });
+    return;
+  }
   if (loss == Loss::kRandom) {
     DiskBytes left = safe_;
     for (const auto& change : unsynced_) {
@@ -80,8 +85,6 @@ void DiskFile::lose(Loss loss, std::mt19937_64& random) {
       }
     }
     safe_ = std::move(left);
-  } else if (loss == Loss::kNone) {
-    safe_ = *now_;
   }
   unsynced_.clear();
   now_ = std::make_shared<DiskBytes>(safe_);
@@ -128,8 +131,17 @@ void DiskNames::sync(const std::string& directory) {
 
 void DiskNames::lose(Loss loss, std::mt19937_64& random) {
   if (loss == Loss::kNone) {
-    safe_ = now_;
-  } else if (loss == Loss::kRandom) {
+    for (auto& [directory, steps] : unsynced_)
+      std::erase_if(steps, [](const Step& step) { return step.crashing; });
+  } else {
+    lose_names(loss, random);
+  }
+  for (const auto& [path, name] : now_)
+    if (name.file) name.file->lose(loss, random);
+}
+
+void DiskNames::lose_names(Loss loss, std::mt19937_64& random) {
+  if (loss == Loss::kRandom) {
     for (const auto& [directory, steps] : unsynced_) {
       const auto kept = random() % (steps.size() + 1);
       for (std::size_t i = 0; i < kept; ++i)
@@ -144,8 +156,6 @@ void DiskNames::lose(Loss loss, std::mt19937_64& random) {
   }
   unsynced_.clear();
   now_ = safe_;
-  for (const auto& [path, name] : now_)
-    if (name.file) name.file->lose(loss, random);
 }
 
 }  // namespace sluice::test

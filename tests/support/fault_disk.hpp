@@ -20,7 +20,7 @@ using DiskBytes = std::vector<std::uint8_t>;
 
 enum class Loss : std::uint8_t {
   kAll,     // nothing unsynced survives
-  kNone,    // everything the kernel had survives (kill -9, or luck)
+  kNone,    // kill -9: the kernel has it all, but it is no safer than before
   kRandom,  // any part survives: torn, reordered
 };
 
@@ -84,6 +84,7 @@ class DiskNames {
 
  private:
   static void apply(const Step& step, std::map<std::string, DiskName>& to);
+  void lose_names(Loss loss, std::mt19937_64& random);
 
   std::map<std::string, DiskName> now_;
   std::map<std::string, DiskName> safe_;

@@ -74,6 +74,8 @@ TEST_F(FaultFsTest, KillLosesNothing) {
   ASSERT_TRUE(file->append(Data(3, 7)));
   fs_.restart(Loss::kNone, 1);
   EXPECT_EQ(fs_.contents("/d/a"), Data(3, 7));
+  fs_.restart(Loss::kAll, 1);
+  EXPECT_TRUE(fs_.all_files().empty()) << "and makes nothing safe";
 }
 
 TEST_F(FaultFsTest, RandomLossTearsAndReorders) {

@@ -153,6 +153,8 @@ TEST(ParentDir, Forms) {
   EXPECT_EQ(parent_dir("a/b"), "a");
   EXPECT_EQ(parent_dir("/b"), "/");
   EXPECT_EQ(parent_dir("b"), ".");
+  EXPECT_EQ(parent_dir("/a/b/"), "/a");
+  EXPECT_EQ(parent_dir("/"), "/");
 }
 
 }  // namespace

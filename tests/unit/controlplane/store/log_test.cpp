@@ -133,7 +133,6 @@ TEST_F(LogTest, RotateCutsAtARecord) {
 
 TEST_F(LogTest, ManyWritersShareSyncsAndKeepTheirOrder) {
   auto log = open();
-  // One sync is held up, until all the others wait.
   constexpr std::uint64_t kWriters = 8;
   constexpr std::uint64_t kEach = 50;
   const auto syncs_before = disk_->syncs();
@@ -227,6 +226,39 @@ TEST_F(LogTest, ReadOnlyDiskIsSaid) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), ErrorCode::kPermissionDenied);
   disk_->set_read_only(false);
+  ASSERT_TRUE(log->commit(payload_of(1, 8), 1)) << "and it is no end";
+  log.reset();
+  const auto back = read();
+  ASSERT_EQ(back.records.size(), 1U);
+  EXPECT_EQ(back.records[0].second, payload_of(1, 8));
+}
+
+// The write fails half-way and nothing can be taken back at once: what was refused must be gone
+// before anything else is taken.
+TEST_F(LogTest, WhatWasRefusedIsTakenBackLater) {
+  auto log = open({.reserve_bytes = 0});
+  ASSERT_TRUE(log->commit(payload_of(0, 8), 1));
+  disk_->set_free_bytes(300);
+  disk_->on_operation([&](std::uint64_t, std::string_view name, const std::string&) {
+    if (name == "truncate") disk_->set_read_only(true);
+  });
+  const auto refused = log->commit(payload_of(1, 1000), 1);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kExhausted);
+  disk_->on_operation({});
+  const auto still = log->commit(payload_of(2, 8), 1);
+  ASSERT_FALSE(still);
+  EXPECT_EQ(still.error().code(), ErrorCode::kPermissionDenied);
+  disk_->set_read_only(false);
+  disk_->set_free_bytes(std::nullopt);
+  ASSERT_TRUE(log->commit(payload_of(3, 8), 1));
+  disk_->crash_now();
+  log.reset();
+  disk_->restart(Loss::kAll, 1);
+  const auto back = read();
+  ASSERT_EQ(back.records.size(), 2U);
+  EXPECT_EQ(back.records[1].second, payload_of(3, 8));
+  EXPECT_FALSE(back.end.torn) << "nothing lies behind";
 }
 
 TEST_F(LogTest, AfterAFailedSyncNothingIsTaken) {
