@@ -19,7 +19,7 @@
 #include "dataplane/app/preflight.hpp"
 #include "dataplane/app/sizes.hpp"
 #include "dataplane/io/placement.hpp"
-#include "sluice/hash/isa.hpp"
+#include "sluice/hash/id_hash.hpp"
 
 namespace sluice::dataplane {
 namespace {
@@ -156,7 +156,7 @@ Status Router::make_status() {
   segment.workers = static_cast<std::uint16_t>(worker_nodes_.size());
   segment.huge_pages = memory_.huge_pages ? 1 : 0;
   segment.adaptive = config_.dataplane.idle == config::IdlePolicy::kAdaptive ? 1 : 0;
-  const auto hash = to_string(best_isa());
+  const auto hash = to_string(IdHasher::create(HashKey{}).isa());
   std::copy_n(hash.begin(), std::min(hash.size(), segment.hash_implementation.size() - 1),
               segment.hash_implementation.begin());
   return {};
