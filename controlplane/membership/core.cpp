@@ -56,11 +56,13 @@ void Core::set_first_timers(std::uint64_t now_ns) {
 void Core::on_packet(std::uint64_t now_ns, const Endpoint& from,
                      std::span<const PacketMessage> messages) {
   pings_.clear();
+  accused_ = false;
+  answered_check_ = kNone;
   for (const PacketMessage& message : messages)
     on_message(now_ns, from, message);
   // Last, so that the answer to an accusation in the same packet goes along.
   for (const Ping* ping : pings_)
-    on_ping(from, *ping);
+    on_ping(now_ns, from, *ping);
 }
 
 void Core::on_message(std::uint64_t now_ns, const Endpoint& from, const PacketMessage& message) {
@@ -79,6 +81,7 @@ void Core::on_message(std::uint64_t now_ns, const Endpoint& from, const PacketMe
         } else if constexpr (std::is_same_v<M, Nack>) {
           on_nack(m);
         } else if constexpr (std::is_same_v<M, Suspect>) {
+          accused_ = accused_ || m.node == config_.name;
           on_suspect(now_ns, m);
         } else if constexpr (std::is_same_v<M, Alive>) {
           on_alive(now_ns, m);
@@ -125,6 +128,8 @@ void Core::run(std::uint64_t now_ns, const TimerHeap::Entry& entry) {
       return gossip_tick(now_ns);
     case Timer::kPushPull:
       return push_pull_tick(now_ns);
+    case Timer::kSecondLook:
+      return push_pull_once(now_ns);
     case Timer::kSuspicion:
       return suspicion_timer(now_ns, entry);
     case Timer::kReap:
@@ -152,12 +157,19 @@ bool Core::update_meta(std::uint64_t, ByteView meta) {
 void Core::leave(std::uint64_t now_ns) {
   if (leaving_) return;
   leaving_ = true;
-  leave_deadline_ns_ = now_ns + config_.profile.tcp_timeout_ns;
+  leave_linger_ns_ = now_ns + kLeaveLingerIntervals * config_.profile.probe_interval_ns;
+  leave_deadline_ns_ = std::max(leave_linger_ns_, now_ns + config_.profile.tcp_timeout_ns);
   probe_.active = false;
   broadcast_dead(config_.name, members_[self_].incarnation, config_.name, true);
   const bool nobody = alone();
   members_.set_state(self_, MemberState::kLeft, now_ns);
   if (nobody) leave_done();
+}
+
+// Told as often as any news, and there for those who ask.
+void Core::check_leave_done(std::uint64_t now_ns) {
+  if (!leaving_ || leave_told_ || now_ns < leave_linger_ns_) return;
+  if (now_ns >= leave_deadline_ns_ || !queue_.contains(key_of(self_))) leave_done();
 }
 
 void Core::leave_done() {

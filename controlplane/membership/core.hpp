@@ -46,11 +46,20 @@ inline constexpr std::size_t kUserSharePercent = 30;
 // many times meanwhile.
 inline constexpr std::uint64_t kLeaveCheckIntervals = 2;
 inline constexpr std::uint32_t kLeaveCheckAsks = 4;
+// Who leaves goes on answering such checks for so many probe intervals: its own word, in answer to
+// our question, ends a check at once, and so the leave spreads as fast as other news.
+inline constexpr std::uint64_t kLeaveLingerIntervals = 3;
 // Members that we hold for dead and that turn up alive are told at most so many per gossip tick,
 // each at most so often.
 inline constexpr std::size_t kTellsPerTick = 16;
 inline constexpr std::uint64_t kTellAgainNs = 3 * kNsPerSecond;
 
+// A new member exchanges lists once more within this time, in probe intervals: whoever joined in
+// the same moment may be missing in the first list.
+inline constexpr std::uint64_t kSecondLookIntervals = 6;
+// Somebody we do not know pings us: it missed us, or we it. Lists are exchanged with one such at
+// most so often.
+inline constexpr std::uint64_t kStrangerNs = 5 * kNsPerSecond;
 // How often a lost peer may be tried, whichever, in probe intervals.
 inline constexpr std::uint64_t kRejoinIntervals = 2;
 // After we were not run for longer than a probe interval (a stopped process, a starved machine),
@@ -144,6 +153,7 @@ class Core {
     Slot slot;
     std::uint32_t incarnation;
     std::uint32_t asks_left;
+    std::uint32_t sequence = 0;  // of the latest question
   };
   struct Rejoin {
     bool active = false;
@@ -195,7 +205,8 @@ class Core {
   void probe_succeeded(std::uint64_t now_ns);
   void on_ack(std::uint64_t now_ns, const Endpoint& from, const Ack& ack);
   void on_nack(const Nack& nack);
-  void on_ping(const Endpoint& from, const Ping& ping);
+  void on_ping(std::uint64_t now_ns, const Endpoint& from, const Ping& ping);
+  void know_asker(std::uint64_t now_ns, const Ping& ping);
   void on_indirect_ping(std::uint64_t now_ns, const Endpoint& from, const IndirectPing& ask);
   void relay_end(std::uint32_t sequence);
   Ping own_ping(std::uint32_t sequence, std::string_view node) const;
@@ -204,6 +215,7 @@ class Core {
   void gossip_tick(std::uint64_t now_ns);
   void fill_gossip(bool to_router);
   void flush(const Endpoint& to, const Member* member);
+  void encode_alive(Slot slot, Bytes& out) const;
   void broadcast_alive(Slot slot, bool first);
   void broadcast_suspect(Slot slot, std::string_view from);
   void broadcast_dead(std::string_view name, std::uint32_t incarnation, std::string_view from,
@@ -215,6 +227,7 @@ class Core {
 
   // core_exchange.cpp: push/pull, and finding the lost again.
   void push_pull_tick(std::uint64_t now_ns);
+  void push_pull_once(std::uint64_t now_ns);
   void open_push_pull(std::uint64_t now_ns, const Endpoint& to, bool join, bool seed);
   Bytes encode_state(bool join) const;
   bool compatible(std::span<const PushPullNode> nodes) const;
@@ -226,6 +239,7 @@ class Core {
 
   void set_first_timers(std::uint64_t now_ns);
   void notice_stall(std::uint64_t now_ns, std::uint64_t late_ns);
+  void check_leave_done(std::uint64_t now_ns);
   void leave_done();
   void run(std::uint64_t now_ns, const TimerHeap::Entry& entry);
   void on_message(std::uint64_t now_ns, const Endpoint& from, const PacketMessage& message);
@@ -256,10 +270,14 @@ class Core {
   Probe probe_;
   Rejoin rejoin_;
   bool tell_timer_ = false;
+  std::uint64_t leave_linger_ns_ = 0;
   std::uint64_t leave_deadline_ns_ = 0;
   std::uint64_t quiet_until_ns_ = 0;  // no verdicts before: we were not run for a while
   std::vector<Tell> tells_;
   std::vector<const Ping*> pings_;  // of the packet being handled
+  bool accused_ = false;            // in it
+  Slot answered_check_ = kNone;     // in it: whose leave is checked and who answered
+  std::uint64_t stranger_ns_ = 0;   // when a push/pull with a stranger was last begun
   std::unordered_map<std::uint32_t, Relay> relays_;
   std::unordered_map<std::uint32_t, SuspicionEntry> suspicions_;
   std::unordered_map<std::uint32_t, LeaveCheck> leave_checks_;

@@ -28,6 +28,10 @@ static_assert(wire_state(MemberState::kSuspect) == WireState::kSuspect);
 void Core::push_pull_tick(std::uint64_t now_ns) {
   timers_.set(now_ns + config_.profile.push_pull_interval_ns * push_pull_scale(members_.size()),
               Timer::kPushPull);
+  push_pull_once(now_ns);
+}
+
+void Core::push_pull_once(std::uint64_t now_ns) {
   if (leaving_) return;
   std::array<Slot, 1> peer;
   if (pick(1, peer, [](Slot, const Member& m) { return m.state == MemberState::kAlive; }) == 1)
@@ -108,7 +112,11 @@ void Core::on_stream_reply(std::uint64_t now_ns, std::uint32_t id, const StreamM
   }
   streams_.erase(it);
   ++stats_.push_pulls;
+  const bool joined = alone();
   merge(now_ns, state->nodes);
+  if (joined && !alone())
+    timers_.set(now_ns + random_.below(kSecondLookIntervals * config_.profile.probe_interval_ns),
+                Timer::kSecondLook);
   if (!stream.seed) return;
   for (Seed& seed : book_.seeds())
     if (seed.address == stream.to) seed.wait_ns = kSeedRetryMinNs;

@@ -32,7 +32,6 @@ void Core::fill_gossip(bool to_router) {
   const std::uint32_t limit = sends();
   queue_.fill(packet_, room - reserved, limit, to_router);
   user_queue_.fill(packet_, packet_.room(), limit, to_router);
-  if (leaving_ && !leave_told_ && !queue_.contains(key_of(self_))) leave_done();
 }
 
 void Core::flush(const Endpoint& to, const Member* member) {
@@ -42,7 +41,7 @@ void Core::flush(const Endpoint& to, const Member* member) {
 
 void Core::gossip_tick(std::uint64_t now_ns) {
   timers_.set(now_ns + config_.profile.gossip_interval_ns, Timer::kGossip);
-  if (leaving_ && !leave_told_ && now_ns >= leave_deadline_ns_) leave_done();
+  check_leave_done(now_ns);
   if (queue_.empty() && user_queue_.empty()) return;
   // The dead are told too for a while: one that is not can then refute. Those that left are not.
   std::array<Slot, 16> targets;
@@ -60,15 +59,20 @@ void Core::gossip_tick(std::uint64_t now_ns) {
   }
 }
 
-void Core::broadcast_alive(Slot slot, bool first) {
+void Core::encode_alive(Slot slot, Bytes& out) const {
   const Member& member = members_[slot];
-  queue_.put(key_of(slot),
-             encoded(Alive{.incarnation = member.incarnation,
-                           .node = members_.name(slot),
-                           .address = member.address,
-                           .meta = members_.meta(slot),
-                           .vsn = member.vsn}),
-             first);
+  encode(Alive{.incarnation = member.incarnation,
+               .node = members_.name(slot),
+               .address = member.address,
+               .meta = members_.meta(slot),
+               .vsn = member.vsn},
+         out);
+}
+
+void Core::broadcast_alive(Slot slot, bool first) {
+  Bytes message;
+  encode_alive(slot, message);
+  queue_.put(key_of(slot), std::move(message), first);
 }
 
 void Core::broadcast_suspect(Slot slot, std::string_view from) {

@@ -134,6 +134,11 @@ void Core::on_ack(std::uint64_t now_ns, const Endpoint& from, const Ack& ack) {
     open_push_pull(now_ns, rejoin_.address, true, false);
     return;
   }
+  for (const auto& [id, check] : leave_checks_) {
+    if (check.sequence != ack.sequence) continue;
+    answered_check_ = check.slot;
+    return;
+  }
   const auto it = relays_.find(ack.sequence);
   if (it == relays_.end()) return;
   packet_.clear();
@@ -147,8 +152,29 @@ void Core::on_nack(const Nack& nack) {
     ++probe_.nacks;
 }
 
+// Who pings us holds us for a member; see that we hold it for one, too.
+void Core::know_asker(std::uint64_t now_ns, const Ping& ping) {
+  if (ping.source.port == 0 || ping.source_node.empty() || ping.source_node == config_.name ||
+      leaving_)
+    return;
+  if (LostPeer* lost = book_.find(ping.source_node)) {
+    if (!lost->left) tell(now_ns, ping.source_node, *lost, ping.source);
+    return;
+  }
+  const Slot slot = members_.find(ping.source_node);
+  if (slot != kNone) {
+    const Member& member = members_[slot];
+    if (member.state != MemberState::kDead || member.address != ping.source) return;
+    LostPeer as_lost{.address = member.address, .incarnation = member.incarnation};
+    tell(now_ns, ping.source_node, as_lost, member.address);
+  } else if (now_ns - stranger_ns_ >= kStrangerNs) {
+    stranger_ns_ = now_ns;
+    open_push_pull(now_ns, ping.source, false, false);
+  }
+}
+
 // Older peers do not say where they are: the answer then goes to where the ping came from.
-void Core::on_ping(const Endpoint& from, const Ping& ping) {
+void Core::on_ping(std::uint64_t now_ns, const Endpoint& from, const Ping& ping) {
   if (!ping.node.empty() && ping.node != config_.name) {
     stats_.refuse(Refused::kNotOurs);
     return;
@@ -158,8 +184,18 @@ void Core::on_ping(const Endpoint& from, const Ping& ping) {
   scratch_.clear();
   encode(Ack{.sequence = ping.sequence}, scratch_);
   packet_.add(scratch_);
+  if (accused_) {
+    // The asker may not have heard our answer to an older accusation, or checks our leave.
+    scratch_.clear();
+    if (leaving_)
+      encode(Dead{members_[self_].incarnation, config_.name, config_.name}, scratch_);
+    else
+      encode_alive(self_, scratch_);
+    packet_.add(scratch_);
+  }
   fill_gossip(asker == kNone || members_[asker].takes_hints);
   flush(ping.source.port != 0 ? ping.source : from, nullptr);
+  know_asker(now_ns, ping);
 }
 
 void Core::on_indirect_ping(std::uint64_t now_ns, const Endpoint& from, const IndirectPing& ask) {

@@ -214,7 +214,7 @@ void Core::on_dead(std::uint64_t now_ns, const Dead& dead) {
   const bool leave = dead.node == dead.from;
   if (member.reachable()) {
     // Whoever knows a name can say that it leaves. Ask the member before believing it.
-    if (leave)
+    if (leave && slot != answered_check_)
       start_leave_check(now_ns, slot, dead.incarnation);
     else
       bury(now_ns, slot, dead.incarnation, dead.from);

@@ -49,7 +49,7 @@ void Core::suspicion_timer(std::uint64_t now_ns, const TimerHeap::Entry& entry) 
 }
 
 // Until the check has ended the member is suspected. It is asked directly and told of the claim: a
-// healthy one answers with a higher incarnation, one that leaves does not.
+// healthy one answers with a higher incarnation, one that leaves does not, or says so itself.
 void Core::start_leave_check(std::uint64_t now_ns, Slot slot, std::uint32_t incarnation) {
   const Member& member = members_[slot];
   if (member.leave_check != Member::kNone) return;
@@ -89,7 +89,8 @@ void Core::leave_check_timer(std::uint64_t now_ns, const TimerHeap::Entry& entry
   --check.asks_left;
   const Member& member = members_[slot];
   packet_.clear();
-  packet_.add(encoded(own_ping(++sequence_, members_.name(slot))));
+  check.sequence = ++sequence_;
+  packet_.add(encoded(own_ping(check.sequence, members_.name(slot))));
   packet_.add(encoded(Suspect{check.incarnation, members_.name(slot), config_.name}));
   flush(member.address, &member);
   timers_.set(now_ns + kLeaveCheckIntervals * config_.profile.probe_interval_ns / kLeaveCheckAsks,

@@ -16,6 +16,7 @@ enum class Timer : std::uint8_t {
   kProbeEnd,       // verdict
   kGossip,
   kPushPull,
+  kSecondLook,  // another push/pull soon after joining
   kSuspicion,   // a member is declared dead
   kReap,        // a dead member leaves the list
   kRelayEnd,    // answer an indirect ping with a nack

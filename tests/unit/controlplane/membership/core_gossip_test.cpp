@@ -13,7 +13,7 @@ TEST(CoreGossip, UserMessagesHaveTheirShareUnderChurn) {
   CoreHarness h;
   h.alive("a", 2);
   for (std::uint64_t i = 0; i < 30; ++i)
-    ASSERT_TRUE(h.core->send_user(i, bytes("R" + std::string(23, 'h')), true));
+    ASSERT_TRUE(h.core->send_user(i, bytes("Rhhhhhhhhhhhhhhhhhhhhhhh"), true));
   for (int i = 0; i < 500; ++i)
     h.hear({Alive{1, fmt::format("churn-{}", i), at(99), {}, kOwnVsn}});
   h.out.clear();
@@ -39,7 +39,7 @@ TEST(CoreGossip, MembershipHasItsShareUnderAFloodOfUserMessages) {
   for (int i = 0; i < 100; ++i)
     h.hear({Alive{1, fmt::format("m-{}", i), at(99), {}, kOwnVsn}});
   for (std::uint64_t i = 0; i < 1000; ++i)
-    h.core->send_user(i, bytes("R" + std::string(23, 'h')), true);
+    h.core->send_user(i, bytes("Rhhhhhhhhhhhhhhhhhhhhhhh"), true);
   h.out.clear();
   h.run_for(200 * kNsPerMs);
   std::size_t alive = 0;
@@ -204,6 +204,23 @@ TEST(CoreExchange, AJoinerDoesNotSpreadWhatItLearns) {
   EXPECT_EQ(h.core->view().members.size(), 101u);
   EXPECT_EQ(h.core->view().queued, 1u);
   EXPECT_EQ(h.out.count(EventKind::kJoinDone), 1u);
+}
+
+// Who joined in the same moment may be missing in the list it got.
+TEST(CoreExchange, AJoinerLooksTwice) {
+  CoreHarness h;
+  h.core->set_seeds(h.now, {at(3)});
+  const std::vector<PushPullNode> nodes{
+      {.name = "seed", .address = at(3), .incarnation = 1, .vsn = kOwnVsn}};
+  h.core->on_stream_reply(h.now, h.out.streams[0].id,
+                          PushPull{.join = true, .nodes = nodes, .user_state = {}});
+  h.out.clear();
+  for (int i = 0; i < 60; ++i) {
+    h.run_for(100 * kNsPerMs);
+    for (const auto& ping : h.sent<Ping>())
+      h.hear({Ack{ping.sequence, {}}});
+  }
+  EXPECT_GE(std::ranges::count(h.out.streams, StreamKind::kPushPull, &StreamRequest::kind), 1);
 }
 
 TEST(CoreExchange, SeedsAreTriedForEver) {

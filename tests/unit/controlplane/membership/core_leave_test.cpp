@@ -61,6 +61,29 @@ TEST(CoreLeave, AnswersWithoutRefutationDoNotHoldALeaveUp) {
   EXPECT_EQ(h.state("a"), MemberState::kLeft);
 }
 
+// ... while one of ours says so itself, in answer to our question; then there is nothing to wait
+// for.
+TEST(CoreLeave, TheMembersOwnAnswerEndsTheCheck) {
+  CoreHarness h;
+  h.alive("a", 2);
+  h.hear({Dead{1, "a", "a"}});
+  const auto asked = h.sent_to<Ping>(at(2))[0].sequence;
+  h.hear({Ack{asked + 1, {}}, Dead{1, "a", "a"}}, at(2));
+  EXPECT_EQ(h.state("a"), MemberState::kSuspect) << "an answer to no question of ours";
+  h.hear({Ack{asked, {}}, Dead{1, "a", "a"}}, at(2));
+  EXPECT_EQ(h.state("a"), MemberState::kLeft);
+}
+
+TEST(CoreLeave, AnswersChecksOfItsOwnLeave) {
+  CoreHarness h;
+  h.alive("a", 2);
+  h.core->leave(h.now);
+  h.out.clear();
+  h.hear({Ping{.sequence = 4, .node = "self", .source = at(2)}, Suspect{1, "self", "a"}}, at(2));
+  ASSERT_EQ(h.sent_to<Ack>(at(2)).size(), 1u);
+  EXPECT_GE(h.sent_to<Dead>(at(2)).size(), 1u);
+}
+
 TEST(CoreLeave, DeathByAnotherIsNotALeave) {
   CoreHarness h;
   h.alive("a", 2);
@@ -122,7 +145,7 @@ TEST(CoreLeave, OwnLeaveIsTold) {
   h.run_for(2 * kSecond);
   h.out.clear();
   h.core->leave(h.now);
-  h.run_for(3 * kSecond);
+  h.run_for(4 * kSecond);
   EXPECT_EQ(h.out.count(EventKind::kLeaveDone), 1u);
   auto deads = h.sent<Dead>();
   std::erase_if(deads, [](const Dead& dead) { return dead.node != "self"; });

@@ -175,6 +175,45 @@ TEST_F(Probe, TheAnswerToAnAccusationComesWithTheAck) {
   EXPECT_EQ(alive[0].incarnation, 2u);
 }
 
+// The asker may have missed what we said to an older accusation: it asks because it did.
+TEST_F(Probe, AnOldAccusationIsAnsweredToTheAsker) {
+  CoreHarness h;
+  h.hear({Suspect{1, "self", "a"}});
+  h.run_for(60 * kSecond);
+  for (int i = 0; i < 20; ++i)
+    h.hear({Ping{.sequence = 1, .node = "self"}}, at(3));  // until the queue is empty
+  h.out.clear();
+  h.hear({Suspect{1, "self", "b"}, Ping{.sequence = 7, .node = "self"}}, at(2));
+  const auto alive = h.sent_to<Alive>(at(2));
+  ASSERT_EQ(alive.size(), 1u);
+  EXPECT_EQ(alive[0].incarnation, 2u);
+}
+
+TEST_F(Probe, ADeadOneThatPingsIsToldSo) {
+  CoreHarness h;
+  h.alive("a", 2, 3);
+  h.hear({Dead{3, "a", "b"}});
+  h.out.clear();
+  h.hear({Ping{.sequence = 7, .node = "self", .source = at(2), .source_node = "a"}}, at(2));
+  h.run_for(10 * kNsPerMs);
+  bool told = false;
+  for (const auto& suspect : h.sent_to<Suspect>(at(2)))
+    told |= suspect.node == "a" && suspect.incarnation == 3;
+  EXPECT_TRUE(told);
+}
+
+TEST_F(Probe, AStrangerThatPingsIsMetNowAndThen) {
+  CoreHarness h;
+  for (std::uint32_t i = 0; i < 50; ++i) {
+    h.hear({Ping{.sequence = i, .node = "self", .source = at(2), .source_node = "stranger"}},
+           at(2));
+    h.run_for(100 * kNsPerMs);
+  }
+  EXPECT_EQ(h.out.streams.size(), 1u);
+  EXPECT_EQ(h.out.streams[0].kind, StreamKind::kPushPull);
+  EXPECT_EQ(h.out.streams[0].to, at(2));
+}
+
 TEST_F(Probe, RelaysAndSendsANackInTime) {
   CoreHarness h;
   h.hear(
