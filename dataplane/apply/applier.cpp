@@ -20,6 +20,7 @@ constexpr std::uint32_t kBurst = RouteTable::kMaxBurst;
 constexpr unsigned kSweepStep = 4096;
 constexpr unsigned kReclaimStep = 4096;
 constexpr unsigned kPruneStep = 1024;
+constexpr unsigned kFilterStep = 1024;
 
 std::uint32_t handle_of(const link::Command& command) noexcept {
   switch (command.header.kind) {
@@ -126,7 +127,8 @@ Applier::Progress Applier::run(std::uint32_t budget) {
   }
   s.maintain();
   const bool pruning = s.base.turn(kPruneStep);
-  return more || pruning || s.sweep_passes > 0 ? Progress::kMore : Progress::kIdle;
+  const bool filtering = !s.tables.tend_filter(kFilterStep);
+  return more || pruning || filtering || s.sweep_passes > 0 ? Progress::kMore : Progress::kIdle;
 }
 
 void Applier::State::maintain() {

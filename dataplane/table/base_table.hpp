@@ -40,8 +40,11 @@ class BaseTable {
       view_.prefetch(slot);
     });
   }
+  // No branch on whether it is there, or on what it says: that is the traffic's to choose.
   Action read(std::uint32_t at, const Hash128& hash) const noexcept {
-    return translated(view_.read(at, hash));
+    const std::uint8_t* record = view_.record(at);
+    const std::uint64_t mine = -static_cast<std::uint64_t>(index::Record::matches(record, hash));
+    return translated(index::Record::value(record) & mine);
   }
 
   // The manager's.
@@ -55,12 +58,12 @@ class BaseTable {
       : view_(loaded->view), low_bits_(std::move(low_bits)), loaded_(std::move(loaded)) {}
 
   // Kind and index are the low 24 bits of an action. Loading checked that the index of an adjacency
-  // is in the dictionary. No branch: which kinds a burst finds is the traffic's to choose.
+  // is in the dictionary, and that of anything else 0, which is in the array always.
   Action translated(std::uint64_t action) const noexcept {
     const Action stored = Action::from_bits(action);
-    const bool adjacency = stored.kind() == ActionKind::kAdjacency;
-    const std::uint64_t low = low_bits_[adjacency ? stored.index() : 0];
-    return Action::from_bits(adjacency ? (action & ~kLowBits) | low : action);
+    const std::uint64_t adjacency =
+        -static_cast<std::uint64_t>(stored.kind() == ActionKind::kAdjacency) & kLowBits;
+    return Action::from_bits((action & ~adjacency) | (low_bits_[stored.index()] & adjacency));
   }
   static constexpr std::uint64_t kLowBits = 0xffffff;
 

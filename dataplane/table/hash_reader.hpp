@@ -45,6 +45,11 @@ class HashReader {
   void find(const Id* ids, const std::uint32_t* hashes, unsigned n, Action* out) const noexcept;
   Action find(const Id& id, std::uint32_t hash) const noexcept;
 
+  // Counts up when an entry moves to another bucket. Acquire: pairs with the release store of the
+  // counter, which the library makes when an entry is in both of its buckets, before it leaves the
+  // one it was in.
+  std::uint32_t moves() const noexcept { return __atomic_load_n(moves_, __ATOMIC_ACQUIRE); }
+
  private:
   static constexpr unsigned kEntriesPerBucket = 8;
 
@@ -96,9 +101,6 @@ class HashReader {
     const std::uint64_t value = __atomic_load_n(&entry.value, __ATOMIC_ACQUIRE);
     return value & -static_cast<std::uint64_t>(same(entry.key, id));
   }
-  // Acquire: pairs with the release store of the counter, which the library makes when an entry is
-  // in both of its buckets, before it leaves the one it was in.
-  std::uint32_t moves() const noexcept { return __atomic_load_n(moves_, __ATOMIC_ACQUIRE); }
   std::uint64_t find_in(const Bucket& bucket, const Id& id, std::uint32_t hash) const noexcept;
   void settle(const Id* ids, const std::uint32_t* hashes, std::uint64_t missed,
               std::uint32_t moves_before, Action* out) const noexcept;

@@ -106,6 +106,13 @@ class RouteTable {
   Result<std::unique_ptr<RouteTable>> rehashed(const HashKey& key) const;
 
   const HashKey& key() const noexcept { return key_; }
+  // Counts up when a route moves inside the table, so that next() may have left it out; nullopt
+  // when the table cannot tell.
+  std::optional<std::uint32_t> moves() const noexcept {
+    if (!reader_) return std::nullopt;
+    return reader_->moves();
+  }
+
   const IdHasher& hasher() const noexcept { return hasher_; }
   Isa isa() const noexcept { return hasher_.isa(); }
   HashAccess access() const noexcept {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "dataplane/table/base_table.hpp"
+#include "dataplane/table/delta_filter.hpp"
 #include "dataplane/table/route_table.hpp"
 
 namespace sluice::dataplane {
@@ -14,8 +15,9 @@ class Routes {
   static constexpr unsigned kMaxBurst = RouteTable::kMaxBurst;
   static_assert(kMaxBurst <= index::kMaxPhfBurst);
 
-  // `base`: null when there is none.
-  Routes(const RouteTable& delta, const BaseTable* base) noexcept : delta_(&delta), base_(base) {}
+  // `base`: null when there is none. `filter`: has all ids of the delta; null: not made (yet).
+  Routes(const RouteTable& delta, const BaseTable* base, const DeltaFilter* filter) noexcept
+      : delta_(&delta), base_(base), filter_(filter) {}
 
   // Readers. out[i] has kind kNone or kDeleted where there is no route for ids[i]; n is 1 to
   // kMaxBurst.
@@ -31,12 +33,16 @@ class Routes {
 
   const RouteTable& delta() const noexcept { return *delta_; }
   const BaseTable* base() const noexcept { return base_; }
+  const DeltaFilter* filter() const noexcept { return filter_; }
 
  private:
   void lookup_both(const Id* ids, unsigned n, Action* out) const noexcept;
+  void lookup_filtered(const Id* ids, const Hash128* hashes, unsigned n,
+                       Action* out) const noexcept;
 
   const RouteTable* delta_;
   const BaseTable* base_;
+  const DeltaFilter* filter_;
 };
 
 }  // namespace sluice::dataplane

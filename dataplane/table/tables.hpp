@@ -81,6 +81,9 @@ class Tables {
   // of what it does not have. Does nothing until every worker sees the base. True when there is
   // nothing (more) to do.
   bool prune(unsigned max, std::size_t& erased);
+  // Makes a filter of the delta for the workers when there is a base and the last one is worn, or
+  // there is none; looks at about `max` entries. True when there is nothing (more) to do.
+  bool tend_filter(unsigned max);
   // Gives memory back in steps of reclaim(). Nobody else may refer to it, or does but the base.
   void discard(std::shared_ptr<LoadedBase> loaded);
   std::size_t deletion_marks() const noexcept { return marks_; }
@@ -97,8 +100,8 @@ class Tables {
  private:
   using Object =
       std::variant<std::unique_ptr<const RouteTable>, std::unique_ptr<const Routes>,
-                   std::unique_ptr<const BaseTable>, std::unique_ptr<const ForwardingState>,
-                   std::unique_ptr<const TraceFilter>>;
+                   std::unique_ptr<const BaseTable>, std::unique_ptr<const DeltaFilter>,
+                   std::unique_ptr<const ForwardingState>, std::unique_ptr<const TraceFilter>>;
   struct Retired {
     Readers::Token token;
     Object object;
@@ -113,8 +116,19 @@ class Tables {
   Tables(const TableLimits& limits, NodeArray<Adjacency> adjacency_lines,
          NodeArray<GroupTable::Slot> group_slots);
   void retire(Object object);
+  struct FilterMaking {
+    std::unique_ptr<DeltaFilter> filter;  // null: none is being made
+    std::uint32_t cursor = 0;
+    std::uint32_t moves = 0;  // of the delta, when the walk began
+    unsigned walks = 0;
+  };
+
   void reference(Action action);
   void unreference(Action action);
+  void add_to_filters(const Id* ids, unsigned n);
+  void drop_filter();
+  bool begin_filter();
+  void finish_filter();
   void publish_routes();
   void replace_base(std::unique_ptr<const BaseTable> next);
   bool says_the_same(Action recent, Action base) const;
@@ -123,6 +137,9 @@ class Tables {
   std::unique_ptr<RouteTable> delta_;
   std::unique_ptr<const BaseTable> base_;
   std::unique_ptr<const Routes> published_;
+  std::unique_ptr<DeltaFilter> filter_;
+  FilterMaking making_;
+  bool filter_impossible_ = false;  // for this base
   Pruning pruning_;
   std::size_t marks_ = 0;           // entries of kind kDeleted in the delta
   std::deque<BaseMemory> leaving_;  // given back bit by bit

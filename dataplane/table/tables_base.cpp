@@ -20,6 +20,7 @@ RouteOutcome Tables::erase_route(const Id& id, std::uint8_t epoch) {
   assert(delta_);
   if (base_ && base_->contains(delta_->hasher()(id))) {
     const Action mark(ActionKind::kDeleted, 0, 0, 0, epoch);
+    add_to_filters(&id, 1);
     const RouteChange change = delta_->set(id, mark);
     if (change.outcome == RouteOutcome::kFull) return change.outcome;
     reference(mark);
@@ -51,6 +52,7 @@ void Tables::replace_base(std::unique_ptr<const BaseTable> next) {
       if (slot != kNoIndex) adjacencies.reference(slot);
   }
   auto old = std::exchange(base_, std::move(next));
+  drop_filter();
   publish_routes();
   if (old) {
     for (const std::uint32_t slot : old->slots())
@@ -62,6 +64,74 @@ void Tables::replace_base(std::unique_ptr<const BaseTable> next) {
 
 void Tables::discard(std::shared_ptr<LoadedBase> loaded) {
   if (loaded.use_count() == 1) leaving_.push_back(std::move(loaded->memory));
+}
+
+// Before the ids are put into the delta.
+void Tables::add_to_filters(const Id* ids, unsigned n) {
+  if (!filter_ && !making_.filter) return;
+  std::array<Hash128, Routes::kMaxBurst> hashes;
+  delta_->hasher().burst(ids, hashes.data(), n);
+  for (DeltaFilter* filter : {filter_.get(), making_.filter.get()}) {
+    for (unsigned i = 0; filter != nullptr && i < n; ++i)
+      filter->add(hashes[i]);
+  }
+}
+
+// The next publication is without it.
+void Tables::drop_filter() {
+  making_ = {};
+  filter_impossible_ = false;
+  if (filter_) retire(std::unique_ptr<const DeltaFilter>(std::move(filter_)));
+}
+
+bool Tables::begin_filter() {
+  const auto moves = delta_->moves();
+  auto made = DeltaFilter::create(delta_->size() * 2, limits_.numa_node);
+  if (!moves || !made) {
+    filter_impossible_ = true;  // the delta serves without, more slowly
+    return false;
+  }
+  making_ = {.filter = std::move(*made), .cursor = 0, .moves = *moves, .walks = making_.walks + 1};
+  return true;
+}
+
+void Tables::finish_filter() {
+  auto old = std::exchange(filter_, std::move(making_.filter));
+  making_ = {};
+  publish_routes();
+  if (old) retire(std::unique_ptr<const DeltaFilter>(std::move(old)));
+}
+
+// What was there when the walk began is met by it, unless it moved; what came since was added by
+// add_to_filters().
+bool Tables::tend_filter(unsigned max) {
+  constexpr unsigned kMostWalks = 8;
+  if (!base_ || pruning_.active || filter_impossible_) return true;
+  if (!making_.filter) {
+    if (filter_ && !filter_->worn()) return true;
+    if (!begin_filter()) return true;
+  }
+  Id id;
+  Action action;
+  for (unsigned i = 0; i < max; ++i) {
+    if (delta_->next(making_.cursor, id, action)) {
+      making_.filter->add(delta_->hasher()(id));
+      continue;
+    }
+    if (delta_->moves() == making_.moves) {
+      finish_filter();
+      return true;
+    }
+    // So many moves mean a delta that is nearly full, where a filter is of little use.
+    if (making_.walks >= kMostWalks) {
+      drop_filter();
+      filter_impossible_ = true;
+      publish_routes();
+      return true;
+    }
+    if (!begin_filter()) return true;
+  }
+  return false;
 }
 
 bool Tables::says_the_same(Action recent, Action base) const {

@@ -12,16 +12,15 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
 #include <memory>
-#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "dataplane/table/node_array.hpp"
 #include "dataplane/table/route_table.hpp"
+#include "perf/micro/base_bench.hpp"
+#include "perf/micro/query_stream.hpp"
 #include "perf/support/cpu.hpp"
 #include "perf/support/report.hpp"
 #include "perf/support/tsc.hpp"
@@ -31,8 +30,7 @@ namespace sluice {
 namespace {
 
 using dataplane::RouteTable;
-
-constexpr std::size_t kMaxQueries = 1U << 22;
+using perf::QueryStream;
 
 struct Options {
   std::vector<std::size_t> routes = {1'000, 10'000, 100'000, 1'000'000, 10'000'000};
@@ -41,22 +39,10 @@ struct Options {
   std::vector<std::string> orders = {"random", "sequential"};
   int runs = perf::kRuns;
   double cycles_per_run = 3e7;
+  bool base = false;
+  std::size_t delta = 10'000;
+  std::size_t delta_capacity = 1'000'000;
 };
-
-// A permutation of the numbers makes ids that look random (splitmix64), distinct for each number.
-std::uint64_t scramble(std::uint64_t x) {
-  x += 0x9e3779b97f4a7c15ULL;
-  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
-  x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
-  return x ^ x >> 31;
-}
-
-Id id_of(std::uint64_t number) {
-  const std::array<std::uint64_t, 2> halves = {scramble(number), scramble(~number)};
-  Id id;
-  std::memcpy(id.bytes.data(), halves.data(), sizeof id);
-  return id;
-}
 
 Action action_of(std::uint64_t number, std::uint8_t epoch) {
   return {ActionKind::kAdjacency, static_cast<std::uint32_t>(number & 0xfffff), 7600, 0, epoch};
@@ -106,10 +92,7 @@ std::size_t heap_bytes() {
 
 class Bench {
  public:
-  Bench(const Options& options, std::string_view pages)
-      : options_(options),
-        pages_(pages),
-        queries_(std::move(*dataplane::NodeArray<Id>::create(kMaxQueries, dataplane::kAnyNode))) {}
+  Bench(const Options& options, std::string_view pages) : options_(options), pages_(pages) {}
 
   bool run() {
     for (const std::size_t routes : options_.routes) {
@@ -162,7 +145,7 @@ class Bench {
     for (std::size_t done = 0; done < routes;) {
       const auto n = static_cast<unsigned>(std::min<std::size_t>(ids.size(), routes - done));
       for (unsigned i = 0; i < n; ++i) {
-        ids[i] = id_of(number);
+        ids[i] = perf::scrambled_id(number);
         actions[i] = action_of(number, epoch);
         number = (number + stride) % routes;
       }
@@ -174,25 +157,14 @@ class Bench {
     return static_cast<double>(cycles) / static_cast<double>(routes);
   }
 
-  // Numbers from `routes` on are not in the table.
-  void make_queries(std::size_t routes, std::string_view order, unsigned hit_percent) {
-    std::mt19937_64 random(routes + hit_percent);
-    for (std::size_t i = 0; i < kMaxQueries; ++i) {
-      const std::uint64_t draw = random();
-      const bool hit = draw % 100 < hit_percent;
-      const std::uint64_t number = order == "random" ? (draw >> 8) % routes : i % routes;
-      queries_[i] = id_of(hit ? number : routes + (draw >> 8));
-    }
-  }
-
   void measure_lookups(const RouteTable& table, std::size_t routes, std::string_view order,
                        unsigned hit_percent) {
-    make_queries(routes, order, hit_percent);
-    const double stream =
-        cycles_per_id(RouteTable::kMaxBurst, kMaxQueries / 2, [&](const Id* ids, unsigned n) {
-          for (unsigned i = 0; i < n; ++i)
-            perf::keep(ids[i].bytes[0]);
-        });
+    queries_.fill(routes, order, hit_percent);
+    const double stream = queries_.cycles_per_id(RouteTable::kMaxBurst, QueryStream::kMost / 2,
+                                                 [&](const Id* ids, unsigned n) {
+                                                   for (unsigned i = 0; i < n; ++i)
+                                                     perf::keep(ids[i].bytes[0]);
+                                                 });
     for (const unsigned burst : options_.bursts) {
       perf::Measurement result("table_cycles_per_lookup", "cycles");
       result.param("routes", routes)
@@ -205,35 +177,20 @@ class Bench {
         table.lookup_burst(ids, n, actions.data());
         perf::keep(&actions);
       };
-      const double rough = cycles_per_id(burst, 1U << 14, lookup);
+      const double rough = queries_.cycles_per_id(burst, 1U << 14, lookup);
       const auto ids = static_cast<std::size_t>(options_.cycles_per_run / rough);
       for (int run = 0; run < options_.runs; ++run)
-        result.add(cycles_per_id(burst, std::min(ids, kMaxQueries), lookup));
+        result.add(queries_.cycles_per_id(burst, std::min(ids, QueryStream::kMost), lookup));
       result.print();
     }
     perf::progress("table_bench: {} routes, {}, {} % hits: {:.1f} cycles per id are the stream's",
                    routes, order, hit_percent, stream);
   }
 
-  // Goes on through the queries where the last call stopped.
-  template <class Work>
-  double cycles_per_id(unsigned burst, std::size_t ids, const Work& work) {
-    const std::size_t bursts = std::max<std::size_t>(1, ids / burst);
-    const std::uint64_t start = perf::tsc_begin();
-    for (std::size_t i = 0; i < bursts; ++i) {
-      if (next_ + burst > kMaxQueries) next_ = 0;
-      work(&queries_[next_], burst);
-      next_ += burst;
-    }
-    const std::uint64_t end = perf::tsc_end();
-    return static_cast<double>(end - start) / static_cast<double>(bursts * burst);
-  }
-
   const Options& options_;
   std::string pages_;
   dataplane::Readers readers_;
-  dataplane::NodeArray<Id> queries_;
-  std::size_t next_ = 0;
+  QueryStream queries_;
 };
 
 // 0 measured, 1 this machine cannot.
@@ -243,7 +200,8 @@ int run(const Options& options) {
     perf::progress("table_bench: cannot pin to a CPU");
     return 1;
   }
-  const std::size_t largest = *std::ranges::max_element(options.routes);
+  const std::size_t largest =
+      options.base ? options.delta_capacity : *std::ranges::max_element(options.routes);
   const std::size_t needed = RouteTable::memory_needed(largest) * 11 / 10 + (64U << 20);
   const Pages pages = start_eal(cpu, needed);
   if (pages == Pages::kTooFew)
@@ -251,6 +209,18 @@ int run(const Options& options) {
   const std::string_view name = pages == Pages::kUsed ? "huge" : "small";
   perf::progress("table_bench: CPU {}, TSC {:.0f} MHz, {} pages, hash {}", cpu,
                  perf::tsc_hz() / 1e6, name, to_string(best_isa()));
+  if (options.base) {
+    return perf::measure_base({.routes = options.routes,
+                               .hits = options.hits,
+                               .bursts = options.bursts,
+                               .orders = options.orders,
+                               .delta = options.delta,
+                               .delta_capacity = options.delta_capacity,
+                               .runs = options.runs,
+                               .cycles_per_run = options.cycles_per_run})
+               ? 0
+               : 1;
+  }
   return Bench(options, name).run() ? 0 : 1;
 }
 
@@ -277,12 +247,20 @@ int parse_and_run(int argc, char** argv) {
   app.add_option("--runs", options.runs, "timed runs per figure")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  app.add_flag("--base", options.base, "two tiers: the routes in a base segment under a delta");
+  app.add_option("--delta", options.delta, "with --base: routes of the base that the delta has too")
+      ->capture_default_str();
+  app.add_option("--delta-capacity", options.delta_capacity, "with --base: routes it has room for")
+      ->check(CLI::Range(std::size_t{1}, RouteTable::kMaxCapacity))
+      ->capture_default_str();
   app.add_flag("--smoke", smoke, "very short, to see that it works; figures mean nothing");
   CLI11_PARSE(app, argc, argv);
   if (smoke) {
     options.routes = {1'000, 100'000};
     options.runs = perf::kSmokeRuns;
     options.cycles_per_run = 1e5;
+    options.delta = 100;
+    options.delta_capacity = 1'000;
   }
   return run(options);
 }
