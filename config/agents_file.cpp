@@ -1,6 +1,7 @@
 #include "config/agents_file.hpp"
 
 #include <fmt/format.h>
+#include <openssl/sha.h>
 
 #include <algorithm>
 #include <charconv>
@@ -42,29 +43,29 @@ bool is_host(const IpAddress& ip) noexcept {
 class LineParser {
  public:
   LineParser(const std::string& filename, Endpoints endpoints, const TenantSet& tenants,
-             Report& report, AgentsFile& out)
+             Report& report)
       : filename_(filename),
         with_endpoint_(endpoints == Endpoints::kColumn),
         tenants_(tenants),
-        report_(report),
-        out_(out) {}
+        report_(report) {}
 
   std::size_t mistakes() const noexcept { return mistakes_; }
 
-  void parse(std::string_view line, std::uint32_t number) {
+  // Whether the line has an agent, which is then in `agent`.
+  bool parse(std::string_view line, std::uint32_t number, StaticAgent& agent) {
     line_ = line;
     number_ = number;
     at_ = 0;
     const auto who = next();
-    if (who.empty()) return;
-    StaticAgent agent;
-    if (!name(who, agent) || !tenant(agent) || !endpoint(agent) || !capabilities(agent)) return;
-    if (const auto rest = next(); !rest.empty()) {
-      wrong(rest, "is one column too many; expected " + form());
-      return;
+    if (who.empty()) return false;
+    agent.name.clear();
+    agent.endpoint = {};
+    agent.capabilities.clear();
+    if (!name(who, agent) || !tenant(agent) || !endpoint(agent) || !capabilities(agent)) {
+      return false;
     }
-    out_.agents.push_back(std::move(agent));
-    out_.lines.push_back(number);
+    const auto rest = next();
+    return rest.empty() || wrong(rest, "is one column too many; expected " + form());
   }
 
  private:
@@ -161,7 +162,6 @@ class LineParser {
   const bool with_endpoint_;
   const TenantSet& tenants_;
   Report& report_;
-  AgentsFile& out_;
   IdMaker id_maker_;
   std::string_view line_;
   std::uint32_t number_ = 0;
@@ -171,24 +171,43 @@ class LineParser {
 
 }  // namespace
 
-AgentsFile parse_agents(std::string_view text, const std::string& filename, Endpoints endpoints,
-                        const TenantSet& tenants, Report& report) {
-  AgentsFile out;
-  const auto lines = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) + 1;
-  // A file of empty lines only must not cost memory for agents.
-  constexpr std::size_t kShortestLine = 12;
-  const std::size_t likely = std::min(lines, text.size() / kShortestLine + 1);
-  out.agents.reserve(likely);
-  out.lines.reserve(likely);
-  LineParser parser(filename, endpoints, tenants, report, out);
+void visit_agents(std::string_view text, const std::string& filename, Endpoints endpoints,
+                  const TenantSet& tenants, Report& report,
+                  const std::function<bool(const StaticAgent&, std::uint32_t line)>& take) {
+  LineParser parser(filename, endpoints, tenants, report);
+  StaticAgent agent;  // one for all: its texts keep their memory
   std::uint32_t number = 0;
   while (!text.empty() && parser.mistakes() < kMaxMistakes) {
     const auto end = text.find('\n');
-    parser.parse(text.substr(0, end), ++number);
-    if (end == text.npos) break;
+    if (parser.parse(text.substr(0, end), ++number, agent) && !take(agent, number)) return;
+    if (end == text.npos) return;
     text.remove_prefix(end + 1);
   }
+}
+
+AgentsFile parse_agents(std::string_view text, const std::string& filename, Endpoints endpoints,
+                        const TenantSet& tenants, Report& report) {
+  AgentsFile out;
+  visit_agents(text, filename, endpoints, tenants, report, [&](const auto& agent, auto line) {
+    out.agents.push_back(agent);
+    out.lines.push_back(line);
+    return true;
+  });
   return out;
+}
+
+FileAgents::FileAgents(std::string text, bool with_endpoints, std::uint64_t agents)
+    : with_endpoints_(with_endpoints), agents_(agents) {
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest_.data());
+  text_ = std::make_shared<const std::string>(std::move(text));
+}
+
+void FileAgents::for_each(const std::function<bool(const StaticAgent&)>& take) const {
+  if (!text_) return;
+  Report report({});  // it was checked when it was read
+  const auto endpoints = with_endpoints_ ? Endpoints::kColumn : Endpoints::kNone;
+  visit_agents(*text_, {}, endpoints, TenantSet().set(), report,
+               [&](const StaticAgent& agent, std::uint32_t) { return take(agent); });
 }
 
 }  // namespace sluice::config

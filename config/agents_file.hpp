@@ -9,6 +9,7 @@
 
 #include <bitset>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,12 @@ struct AgentsFile {
 
 enum class Endpoints : std::uint8_t { kNone, kColumn };
 
+// Agents one after the other, each only during the call, with its line. Lines with a mistake are
+// reported and left out.
+void visit_agents(std::string_view text, const std::string& filename, Endpoints endpoints,
+                  const TenantSet& tenants, Report& report,
+                  const std::function<bool(const StaticAgent&, std::uint32_t line)>& take);
+// All of them at once.
 AgentsFile parse_agents(std::string_view text, const std::string& filename, Endpoints endpoints,
                         const TenantSet& tenants, Report& report);
 

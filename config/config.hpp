@@ -6,7 +6,10 @@
 // kind gives an Error or Diagnostics.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -122,12 +125,39 @@ struct StaticAgent {
   friend bool operator==(const StaticAgent&, const StaticAgent&) = default;
 };
 
+// The agents of a file, kept as its text, which was checked: a fleet can be larger than memory for
+// a StaticAgent each. Whoever has taken them over lets go of the text; what stays tells whether
+// another file is the same. A value that shares the text; any thread.
+class FileAgents {
+ public:
+  FileAgents() = default;
+  FileAgents(std::string text, bool with_endpoints, std::uint64_t agents);
+
+  std::uint64_t size() const noexcept { return agents_; }
+  bool empty() const noexcept { return agents_ == 0; }
+  // In the order of the file, until `take` says false; the agent is there during the call only.
+  // Nothing after release().
+  void for_each(const std::function<bool(const StaticAgent&)>& take) const;
+  void release() noexcept { text_.reset(); }
+  std::string_view text() const noexcept { return text_ ? std::string_view(*text_) : ""; }
+
+  friend bool operator==(const FileAgents& a, const FileAgents& b) noexcept {
+    return a.agents_ == b.agents_ && a.digest_ == b.digest_;
+  }
+
+ private:
+  std::shared_ptr<const std::string> text_;
+  bool with_endpoints_ = false;
+  std::uint64_t agents_ = 0;
+  std::array<std::uint8_t, 32> digest_{};  // SHA-256 of the text
+};
+
 struct Peer {
   std::string name;
   Endpoint address;  // where messages for its agents go; port by default router.message-port
   std::vector<StaticAgent> agents;
   std::string agents_file;
-  std::vector<StaticAgent> file_agents;  // what agents_file holds
+  FileAgents file_agents;  // what agents_file holds
 
   friend bool operator==(const Peer&, const Peer&) = default;
 };
@@ -223,7 +253,7 @@ struct Config {
   std::vector<Tenant> tenants;
   std::vector<StaticAgent> agents;
   std::string agents_file;
-  std::vector<StaticAgent> file_agents;  // what agents_file holds
+  FileAgents file_agents;  // what agents_file holds
   std::vector<Peer> peers;
   Leases leases;
   Registration registration;
@@ -236,6 +266,10 @@ struct Config {
   friend bool operator==(const Config&, const Config&) = default;
 };
 
+// Agents of all lists and files.
+std::uint64_t agents_in(const Config& config);
+// Lets go of the texts of agents-files, when their agents have been taken over.
+void release_files(Config& config);
 // The router's own id: that of the name "router/<router.name>".
 Id router_id(const Config& config);
 // Where the dataplane listens for the control plane: <run-dir>/dataplane.sock.

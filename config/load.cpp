@@ -31,34 +31,29 @@ class Loader {
     for (std::size_t i = 0; i < config_.tenants.size(); ++i)
       read_token_key(i);
     if (!config_.agents_file.empty()) {
-      own_ = read_agents(config_.agents_file, {"agents-file"}, Endpoints::kColumn);
+      config_.file_agents =
+          read_agents(config_.agents_file, {"agents-file"}, Endpoints::kColumn, 1);
     }
-    peers_.resize(config_.peers.size());
-    for (std::size_t i = 0; i < peers_.size(); ++i) {
-      if (config_.peers[i].agents_file.empty()) continue;
-      peers_[i] =
-          read_agents(config_.peers[i].agents_file, {"peers", i, "agents-file"}, Endpoints::kNone);
+    for (std::size_t i = 0; i < config_.peers.size(); ++i) {
+      Peer& peer = config_.peers[i];
+      if (peer.agents_file.empty()) continue;
+      peer.file_agents = read_agents(peer.agents_file, {"peers", i, "agents-file"},
+                                     Endpoints::kNone, file_of_peer(i));
     }
   }
 
+  // After read_files.
   void check_agents() {
-    std::vector<AgentSource> sources;
-    sources.push_back({config_.agents, {}, nullptr, {"agents"}});
-    sources.push_back({own_.agents, located(config_.agents_file), &own_.lines});
+    std::vector<AgentSource> sources(2 + 2 * config_.peers.size());
+    add_list(config_.agents, {"agents"}, 0, sources);
+    sources[1] = {.file = located(config_.agents_file), .text = config_.file_agents.text()};
     for (std::size_t i = 0; i < config_.peers.size(); ++i) {
       const Peer& peer = config_.peers[i];
-      sources.push_back({peer.agents, {}, nullptr, {"peers", i, "agents"}});
-      if (i >= peers_.size()) continue;
-      sources.push_back({peers_[i].agents, located(peer.agents_file), &peers_[i].lines});
+      add_list(peer.agents, {"peers", i, "agents"}, file_of_peer(i) - 1, sources);
+      sources[file_of_peer(i)] = {.file = located(peer.agents_file),
+                                  .text = peer.file_agents.text()};
     }
-    check_unique_agents(sources, document_, report_);
-  }
-
-  void keep_file_agents() {
-    config_.file_agents = std::move(own_.agents);
-    for (std::size_t i = 0; i < peers_.size(); ++i) {
-      config_.peers[i].file_agents = std::move(peers_[i].agents);
-    }
+    check_unique_agents(sources, places_, document_, report_);
   }
 
  private:
@@ -83,14 +78,39 @@ class Loader {
     tenant.token_key = std::move(*key);
   }
 
-  AgentsFile read_agents(const std::string& name, const Steps& where, Endpoints endpoints) {
+  static std::uint32_t file_of_peer(std::size_t peer) {
+    return static_cast<std::uint32_t>(3 + 2 * peer);
+  }
+
+  void add_list(const std::vector<StaticAgent>& agents, Steps list, std::uint32_t source,
+                std::vector<AgentSource>& sources) {
+    for (std::uint32_t i = 0; i < agents.size(); ++i) {
+      if (agents[i].id.is_nil()) continue;  // already refused
+      places_.push_back(place_of(agents[i].id, source, i));
+    }
+    sources[source] = {.list = std::move(list), .agents = &agents};
+  }
+
+  FileAgents read_agents(const std::string& name, const Steps& where, Endpoints endpoints,
+                         std::uint32_t source) {
     const auto path = located(name);
-    const auto text = read_file(path, kMaxAgentsFileBytes);
+    auto text = read_file(path, kMaxAgentsFileBytes);
     if (!text) {
       report_.add(mark_of(document_, where), text_of(where), text.error().message());
       return {};
     }
-    return parse_agents(*text, path, endpoints, tenants_, report_);
+    const Id own = router_id(config_);
+    std::uint64_t agents = 0;
+    visit_agents(*text, path, endpoints, tenants_, report_,
+                 [&](const StaticAgent& agent, std::uint32_t line) {
+                   if (agent.id == own) {
+                     report_.add_in(path, {line, 1}, "this id is the router's own");
+                   }
+                   places_.push_back(place_of(agent.id, source, line));
+                   ++agents;
+                   return true;
+                 });
+    return {std::move(*text), endpoints == Endpoints::kColumn, agents};
   }
 
   const Node& document_;
@@ -98,8 +118,7 @@ class Loader {
   Config& config_;
   const std::string folder_;
   TenantSet tenants_;
-  AgentsFile own_;
-  std::vector<AgentsFile> peers_;
+  std::vector<AgentPlace> places_;
 };
 
 std::string joined(const Checked& checked) {
@@ -177,7 +196,6 @@ Checked check_text(std::string_view text, const std::string& filename, Files fil
                   std::filesystem::path(filename).parent_path().string());
     if (files == Files::kRead) loader.read_files();
     loader.check_agents();
-    loader.keep_file_agents();
   }
   report.finish(checked);
   return checked;

@@ -107,6 +107,19 @@ Id router_id(const Config& config) {
   return id_of_name("router/" + config.router.name);
 }
 
+std::uint64_t agents_in(const Config& config) {
+  std::uint64_t count = config.agents.size() + config.file_agents.size();
+  for (const Peer& peer : config.peers)
+    count += peer.agents.size() + peer.file_agents.size();
+  return count;
+}
+
+void release_files(Config& config) {
+  config.file_agents.release();
+  for (Peer& peer : config.peers)
+    peer.file_agents.release();
+}
+
 std::string link_socket(const Config& config) {
   return config.router.run_dir + "/dataplane.sock";
 }

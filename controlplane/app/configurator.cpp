@@ -15,21 +15,13 @@ std::vector<InterfaceAddress> addresses_of(const config::Port& port) {
   return addresses;
 }
 
-std::size_t agents_in(const config::Config& config) {
-  std::size_t count = config.agents.size() + config.file_agents.size();
-  for (const auto& peer : config.peers)
-    count += peer.agents.size() + peer.file_agents.size();
-  return count;
-}
-
+// Of files the loader has checked it.
 bool has_agent(const config::Config& config, const Id& id) {
   const auto in = [&id](const std::vector<config::StaticAgent>& agents) {
     return std::ranges::find(agents, id, &config::StaticAgent::id) != agents.end();
   };
-  return in(config.agents) || in(config.file_agents) ||
-         std::ranges::any_of(config.peers, [&](const config::Peer& peer) {
-           return in(peer.agents) || in(peer.file_agents);
-         });
+  return in(config.agents) ||
+         std::ranges::any_of(config.peers, [&](const auto& peer) { return in(peer.agents); });
 }
 
 const config::Peer* find_peer(const config::Config& config, const std::string& name) {
@@ -75,11 +67,10 @@ link::Settings settings_of(const config::Config& config) {
 }
 
 Status Configurator::check(const config::Config& next) const {
-  // One route for each agent, one for the router itself; capabilities take theirs from the rest.
-  if (agents_in(next) + 1 > next.dataplane.routes) {
+  if (config::agents_in(next) > next.store.agents) {
     return fail(ErrorCode::kExhausted,
-                fmt::format("{} agents do not fit dataplane.routes ({})", agents_in(next),
-                            next.dataplane.routes),
+                fmt::format("{} agents do not fit store.agents ({})", config::agents_in(next),
+                            next.store.agents),
                 ErrorOrigin::kConfig);
   }
   if (has_agent(next, config::router_id(next))) {
@@ -106,7 +97,7 @@ Status Configurator::check(const config::Config& next) const {
 
 Status Configurator::apply(const config::Config& next, Time now) {
   generation_ = static_cast<std::uint8_t>(generation_ % 255 + 1);
-  registry_.set_limit(next.dataplane.routes - 1);
+  registry_.set_limit(next.store.agents);
   registry_.set_policy({.default_s = next.leases.default_s,
                         .min_s = next.leases.min_s,
                         .max_s = next.leases.max_s,
@@ -183,18 +174,19 @@ Status Configurator::put(const config::StaticAgent& agent, std::uint32_t peer, T
 
 Status Configurator::apply_agents(const config::Config& next, Time now) {
   const auto put_all = [&](const std::vector<config::StaticAgent>& agents,
-                           std::uint32_t peer) -> Status {
-    for (const auto& agent : agents) {
-      if (auto ok = put(agent, peer, now); !ok) return ok;
-    }
-    return {};
+                           const config::FileAgents& more, std::uint32_t peer) -> Status {
+    Status ok;
+    const auto put_one = [&](const config::StaticAgent& agent) {
+      ok = put(agent, peer, now);
+      return ok.has_value();
+    };
+    if (std::ranges::all_of(agents, put_one)) more.for_each(put_one);
+    return ok;
   };
-  if (auto ok = put_all(next.agents, kNoIndex); !ok) return ok;
-  if (auto ok = put_all(next.file_agents, kNoIndex); !ok) return ok;
+  if (auto ok = put_all(next.agents, next.file_agents, kNoIndex); !ok) return ok;
   for (const auto& peer : next.peers) {
     const std::uint32_t number = forwarding_.find_peer(peer.name);
-    if (auto ok = put_all(peer.agents, number); !ok) return ok;
-    if (auto ok = put_all(peer.file_agents, number); !ok) return ok;
+    if (auto ok = put_all(peer.agents, peer.file_agents, number); !ok) return ok;
   }
   return {};
 }

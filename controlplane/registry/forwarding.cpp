@@ -40,7 +40,7 @@ void Forwarding::agent_removed(std::uint32_t slot) {
 
 void Forwarding::attach(std::uint32_t slot) {
   const Agent& agent = registry_.at(slot);
-  if (attached_.size() <= slot) attached_.resize(std::max<std::size_t>(slot + 1, slot * 3 / 2));
+  if (attached_.size() <= slot) attached_.resize(slot + std::size_t{1});
   std::uint32_t number = kNoIndex;
   if (agent.peer != kNoIndex) {
     number = peers_[agent.peer].hop;
@@ -301,7 +301,7 @@ std::vector<std::uint32_t> Forwarding::peers() const {
 
 std::size_t Forwarding::memory_bytes() const {
   constexpr std::size_t kNodeBytes = 64;
-  return attached_.capacity() * sizeof(Attachment) + hops_.memory_bytes() +
+  return attached_.size() * sizeof(Attachment) + hops_.memory_bytes() +
          (hop_by_address_.size() + hop_by_handle_.size()) * kNodeBytes;
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <string>
@@ -131,7 +132,7 @@ class Forwarding final : public RegistryListener, public NextHopListener {
   std::vector<std::uint16_t> vlans_;
   std::vector<bool> port_down_;
   std::vector<std::vector<IpAddress>> local_;  // by port
-  std::vector<Attachment> attached_;           // by slot
+  std::deque<Attachment> attached_;            // by slot; grows without moving what is there
   SlotArray<Hop> hops_;
   std::unordered_map<IpAddress, std::uint32_t, IpAddressHash> hop_by_address_;
   std::unordered_map<std::uint32_t, std::uint32_t> hop_by_handle_;

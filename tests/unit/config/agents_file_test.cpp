@@ -155,13 +155,47 @@ TEST_F(Folder, FilesAreReadFromTheFolderOfTheConfiguration) {
   ASSERT_TRUE(config) << config.error().message();
   EXPECT_EQ(config->tenants[0].token_key.size(), 16U);
   ASSERT_EQ(config->file_agents.size(), 1U);
-  EXPECT_EQ(config->file_agents[0].name, "a/b/c/d");
+  std::vector<StaticAgent> agents;
+  config->file_agents.for_each([&](const StaticAgent& agent) {
+    agents.push_back(agent);
+    return true;
+  });
+  ASSERT_EQ(agents.size(), 1U);
+  EXPECT_EQ(agents[0].name, "a/b/c/d");
+  EXPECT_EQ(agents[0].id, id_of_name("a/b/c/d"));
+  EXPECT_EQ(sluice::to_string(agents[0].endpoint), "1.1.1.1:1");
   ASSERT_EQ(config->peers[0].file_agents.size(), 1U);
   EXPECT_EQ(show_yaml(*config).find("***"), std::string::npos);  // the file is shown, not its key
   const auto without = load(path, Files::kSkip);
   ASSERT_TRUE(without);
   EXPECT_TRUE(without->file_agents.empty());
   EXPECT_TRUE(without->tenants[0].token_key.empty());
+}
+
+TEST_F(Folder, ATextThatWasLetGoStillTellsWhetherAnotherIsTheSame) {
+  const std::string text = "a/b/c/d 1 1.1.1.1:1 x,y\na/b/c/e 1 1.1.1.1:2\n";
+  FileAgents agents(text, true, 2);
+  unsigned seen = 0;
+  const auto count = [&](const StaticAgent&) { return ++seen < 1; };
+  agents.for_each(count);
+  EXPECT_EQ(seen, 1U) << "until it is told to stop";
+  agents.release();
+  agents.for_each(count);
+  EXPECT_EQ(seen, 1U);
+  EXPECT_EQ(agents, FileAgents(text, true, 2));
+  EXPECT_NE(agents, FileAgents(text + " ", true, 2));
+  Config config;
+  config.file_agents = agents;
+  EXPECT_EQ(agents_in(config), 2U);
+}
+
+TEST_F(Folder, NobodyInAFileIsTheRouter) {
+  std::string text = "\nrouter/x/y/z 1 1.1.1.1:1\n";
+  text += sluice::to_string(id_of_name("router/r"));
+  text += " 1 1.1.1.1:1\n";
+  write("more", text);
+  EXPECT_EQ(check_all(with_top(kTenant + "router: {name: r}\nagents-file: more")),
+            "P/more:3:1: this id is the router's own\n");
 }
 
 TEST_F(Folder, TheSameAgentInSeveralFiles) {

@@ -58,7 +58,7 @@ TEST(Diff, ContentOfListsAndFiles) {
   EXPECT_EQ(keys_of(diff(good(with_top(tenant)), good(with_top(other)))), "tenants=live");
   Config before = good(with_top("agents-file: x"));
   Config after = before;
-  after.file_agents.resize(1);
+  after.file_agents = FileAgents("a/b/c/d 1 1.1.1.1:1\n", true, 1);
   EXPECT_EQ(keys_of(diff(before, after)), "agents-file=live");
 }
 
