@@ -14,6 +14,7 @@
 #include <cstring>
 #include <vector>
 
+#include "controlplane/api/cluster_service.hpp"
 #include "controlplane/api/services.hpp"
 
 namespace sluice::controlplane {
@@ -60,13 +61,15 @@ struct ApiServer::Impl {
       : control(io),
         router(control, subsystems, stopping),
         agents(control, subsystems),
-        forwarding(control, subsystems) {}
+        forwarding(control, subsystems),
+        cluster(control, subsystems, stopping) {}
 
   std::atomic<bool> stopping{false};
   ControlThread control;
   RouterService router;
   AgentsService agents;
   ForwardingService forwarding;
+  ClusterService cluster;
   std::string socket;
   std::unique_ptr<grpc::Server> server;
 };
@@ -97,6 +100,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(const ApiOptions& options,
   builder.RegisterService(&impl->router);
   builder.RegisterService(&impl->agents);
   builder.RegisterService(&impl->forwarding);
+  builder.RegisterService(&impl->cluster);
   // The socket is born closed to everybody else, and opened when its group is right.
   const mode_t before = ::umask(0177);
   impl->server = builder.BuildAndStart();

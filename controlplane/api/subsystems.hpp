@@ -12,6 +12,7 @@
 #include "controlplane/host/host.hpp"
 #include "controlplane/link/link.hpp"
 #include "controlplane/link/programmer.hpp"
+#include "controlplane/membership/membership.hpp"
 #include "controlplane/registry/forwarding.hpp"
 #include "controlplane/registry/inband.hpp"
 #include "controlplane/registry/registry.hpp"
@@ -42,6 +43,7 @@ struct Subsystems {
   const InBand& inband;
   const Tenants& tenants;
   TraceHub& traces;
+  membership::Membership* membership = nullptr;  // any thread; none: this router is in no cluster
 };
 
 }  // namespace sluice::controlplane

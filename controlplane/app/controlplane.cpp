@@ -13,6 +13,7 @@
 
 #include "controlplane/api/control_thread.hpp"
 #include "controlplane/api/server.hpp"
+#include "controlplane/app/cluster.hpp"
 #include "controlplane/app/configurator.hpp"
 #include "controlplane/app/events.hpp"
 #include "controlplane/app/log.hpp"
@@ -82,6 +83,7 @@ struct ControlPlane::Impl final : public Runtime {
   std::unique_ptr<TraceHub> traces;
   std::unique_ptr<Events> events;
   std::unique_ptr<Configurator> configurator;
+  std::unique_ptr<membership::Membership> cluster;
   std::unique_ptr<ApiServer> api;
   std::unique_ptr<MetricsServer> metrics;
   // -----------------------------------------------------------------------------------------------
@@ -150,6 +152,9 @@ Status ControlPlane::Impl::wire() {
       std::make_unique<Events>(*link, *forwarding, *inband, *traces, names_of(config_now.ports));
   configurator =
       std::make_unique<Configurator>(registry, *forwarding, programmer, *host, *inband, tenants);
+  auto member = make_membership(config_now);
+  if (!member) return fail(std::move(member.error()), "cluster");
+  cluster = std::move(*member);
   connect_parts();
   if (auto ok = configurator->check(config_now); !ok) return ok;
   if (auto ok = configurator->apply(config_now, now()); !ok) return ok;
@@ -188,7 +193,7 @@ void ControlPlane::Impl::connect_parts() {
 
 Status ControlPlane::Impl::start_servers() {
   const Subsystems subsystems{*this, registry, *forwarding, programmer, *link,
-                              *host, *inband,  tenants,     *traces};
+                              *host, *inband,  tenants,     *traces,    cluster.get()};
   auto server = ApiServer::create({config_now.api.socket, config_now.api.group}, io, subsystems);
   if (!server) return fail(std::move(server.error()), "api");
   api = std::move(*server);
@@ -334,6 +339,7 @@ void ControlPlane::Impl::stop() {
   run_helper([this] {
     api->shutdown();
     metrics.reset();
+    if (cluster) cluster->leave();
     asio::post(io, [this] {
       asio::error_code ignored;
       signals.cancel(ignored);
@@ -375,6 +381,7 @@ Status ControlPlane::run() {
                self.forwarding->peers().size(), self.config_now.api.socket);
   self.wait_signal();
   self.netlink->start(*self.host);
+  if (self.cluster) self.cluster->start();
   self.tick();
   notify_ready("starting");
   self.io.run();

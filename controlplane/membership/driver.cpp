@@ -296,6 +296,7 @@ bool Driver::has_serf_members() const {
 }
 
 void Driver::leave(std::function<void()> done) {
+  if (left_) return done();
   on_left_ = std::move(done);
   if (leaving_) return;
   leaving_ = true;
@@ -319,6 +320,7 @@ void Driver::leave_now() {
 
 void Driver::left() {
   leave_timer_.cancel();
+  left_ = true;
   if (const auto done = std::exchange(on_left_, nullptr)) done();
 }
 

@@ -84,6 +84,7 @@ class Driver final : public Output {
   Core::View view() const noexcept { return core_->view(); }
   SavedState save() const { return core_->save(); }
   DriverStats stats() const;
+  std::size_t open_streams() const noexcept { return streams_->active(); }
   Endpoint local() const noexcept { return local_; }
   Endpoint advertise() const noexcept { return advertise_; }
   const std::string& name() const noexcept { return name_; }
@@ -134,6 +135,7 @@ class Driver final : public Output {
   std::uint64_t lamport_time_ = 0;  // serf's, as far as we know
   std::function<void()> on_left_;
   bool leaving_ = false;
+  bool left_ = false;
   Bytes receive_buffer_;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };

@@ -1,0 +1,27 @@
+// What a member keeps on disk: the keys of its cluster, and its own incarnation with the peers it
+// knew, so that a restart takes up where it ended. Files are replaced whole or not at all, and only
+// their owner may read them. Any thread; no state.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "controlplane/membership/core.hpp"
+#include "controlplane/membership/keyring.hpp"
+#include "sluice/base/result.hpp"
+
+namespace sluice::membership {
+
+// One key in base64 a line, the primary one first; lines that begin with # are comments. kNotFound:
+// there is no such file.
+Result<std::vector<Key>> load_keys(const std::string& path);
+Status save_keys(const std::string& path, const std::vector<Key>& keys);
+// kAlreadyExists rather than replacing anything.
+Status create_keys(const std::string& path, const std::vector<Key>& keys);
+Result<Keyring> keyring_of(const std::vector<Key>& keys);
+
+// Nothing saved is not an error: an empty state. A broken file is one.
+Result<SavedState> load_state(const std::string& path);
+Status save_state(const std::string& path, const SavedState& state);
+
+}  // namespace sluice::membership
