@@ -20,6 +20,7 @@
 #include "dataplane/apply/link_server.hpp"
 #include "tests/integration/link/control_side.hpp"
 #include "tests/integration/link/dataplane_side.hpp"
+#include "tests/integration/link/run_dir.hpp"
 #include "tests/support/eal.hpp"
 
 namespace sluice::testing {
@@ -29,19 +30,6 @@ namespace {
 constexpr std::uint32_t kHosts = 50;
 constexpr std::uint64_t kRoutes = 200'000;
 constexpr int kWaitMs = 20'000;
-
-class RunDir {
- public:
-  RunDir() {
-    std::string text = std::filesystem::temp_directory_path() / "sluice-link-XXXXXX";
-    path_ = ::mkdtemp(text.data());
-  }
-  ~RunDir() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // What this process logs while it lives.
 class Log {
