@@ -101,11 +101,11 @@ struct LogOptions {
   StoreId store{};
   Fsync fsync = Fsync::kEach;
   std::chrono::milliseconds fsync_interval{10};
-  std::uint64_t file_bytes = std::uint64_t{32} << 20;      // a new file is begun behind this
-  std::uint64_t reserve_bytes = std::uint64_t{256} << 10;  // ahead of the end, under kEach: an
-                                                           // fsync that grows no file is cheaper
-  std::uint64_t group_bytes = std::uint64_t{4} << 20;      // of one write
-  std::uint64_t waiting_bytes = std::uint64_t{64} << 20;   // submit blocks above this
+  std::uint64_t file_bytes = std::uint64_t{32} << 20;     // a new file is begun behind this
+  std::uint64_t reserve_bytes = std::uint64_t{1} << 20;   // ahead of the end, under kEach: an
+                                                          // fsync that grows no file is cheaper
+  std::uint64_t group_bytes = std::uint64_t{4} << 20;     // of one write
+  std::uint64_t waiting_bytes = std::uint64_t{64} << 20;  // submit blocks above this
 };
 
 struct LogMetrics {
