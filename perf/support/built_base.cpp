@@ -45,33 +45,44 @@ class Directory {
 
 }  // namespace
 
-BuiltBase build_base(const HashKey& key, std::uint64_t routes, std::uint32_t dictionary,
-                     unsigned threads,
-                     const std::function<std::pair<Id, Action>(std::uint64_t)>& route_of) {
-  const Directory directory;
-  const std::string path = directory.path() + "/base";
-  store::BaseBuilder builder({.key = key, .id = {1}, .threads = threads});
+WrittenBase write_base(const std::string& path, std::uint8_t number, const HashKey& key,
+                       std::uint64_t routes, std::uint32_t dictionary, unsigned threads,
+                       const RouteOf& route_of) {
+  store::BaseBuilder builder({.key = key, .id = {number}, .threads = threads});
   for (std::uint32_t i = 0; i < dictionary; ++i) {
     index::BaseDestination destination{};
     destination.family = 4;
     sluice::store(destination.address.data(), i);
     if (!builder.position(destination)) give_up("the dictionary is full");
   }
-  const auto built = Clock::now();
+  const auto start = Clock::now();
   for (std::uint64_t i = 0; i < routes; ++i) {
     const auto [id, action] = route_of(i);
+    if (action.kind() == ActionKind::kNone) continue;
     if (auto added = builder.add(id, action); !added) give_up(added.error().message());
   }
   const auto fs = store::make_posix_fs();
   store::Pace pace;
   const auto info = builder.finish(*fs, path, pace);
   if (!info) give_up(info.error().message());
-  BuiltBase made{.file_bytes = info->bytes, .entries = info->entries, .build_ns = since_ns(built)};
+  return {.path = path,
+          .id = info->id,
+          .bytes = info->bytes,
+          .entries = info->entries,
+          .build_ns = since_ns(start)};
+}
 
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+BuiltBase build_base(const HashKey& key, std::uint64_t routes, std::uint32_t dictionary,
+                     unsigned threads, const RouteOf& route_of) {
+  const Directory directory;
+  const WrittenBase written =
+      write_base(directory.path() + "/base", 1, key, routes, dictionary, threads, route_of);
+  BuiltBase made{
+      .file_bytes = written.bytes, .entries = written.entries, .build_ns = written.build_ns};
+  const int file = ::open(written.path.c_str(), O_RDONLY | O_CLOEXEC);
   const std::atomic<bool> cancel{false};
   const auto loading = Clock::now();
-  auto loaded = dataplane::load_base(file, info->id, -1, cancel);
+  auto loaded = dataplane::load_base(file, written.id, -1, cancel);
   ::close(file);
   if (!loaded) give_up(loaded.error().what);
   made.load_ns = since_ns(loading);
