@@ -96,4 +96,4 @@ build_targets() {
 }
 
 # The build that people use, that tests run against and that quickstart starts: one set of options, one directory.
-setup_product() { setup_build build -Dbenchmarks=false; }
+setup_product() { setup_build build; }
