@@ -46,6 +46,9 @@ inline constexpr std::size_t kUserSharePercent = 30;
 // many times meanwhile.
 inline constexpr std::uint64_t kLeaveCheckIntervals = 2;
 inline constexpr std::uint32_t kLeaveCheckAsks = 4;
+// Before a suspected member is declared dead it is asked so many more times, a probe timeout apart,
+// and told of the suspicion: the refutation it sent may have passed us by. It costs no time.
+inline constexpr std::uint32_t kLastAsks = 2;
 // Who leaves goes on answering such checks for so many probe intervals: its own word, in answer to
 // our question, ends a check at once, and so the leave spreads as fast as other news.
 inline constexpr std::uint64_t kLeaveLingerIntervals = 3;
@@ -147,7 +150,8 @@ class Core {
   struct SuspicionEntry {
     Suspicion suspicion;
     Slot slot;
-    std::uint32_t generation;
+    std::uint32_t asks_left;
+    std::uint32_t timer = 0;  // which of its timers counts
   };
   struct LeaveCheck {
     Slot slot;
@@ -190,6 +194,9 @@ class Core {
   void start_suspicion(std::uint64_t now_ns, Slot slot, std::string_view from);
   bool confirm_suspicion(Slot slot, std::string_view from);
   void end_suspicion(Slot slot);
+  void set_suspicion_timer(std::uint64_t at_ns, std::uint32_t id, SuspicionEntry& entry);
+  std::uint64_t next_ask_ns(const SuspicionEntry& entry) const noexcept;
+  std::uint32_t ask(Slot slot, std::uint32_t incarnation);
   void suspicion_timer(std::uint64_t now_ns, const TimerHeap::Entry& entry);
   void start_leave_check(std::uint64_t now_ns, Slot slot, std::uint32_t incarnation);
   void end_leave_check(Slot slot);

@@ -9,10 +9,31 @@ void Core::start_suspicion(std::uint64_t now_ns, Slot slot, std::string_view fro
       suspicion_times(config_.profile, config_.lifeguard.dogpile, members_.size());
   const std::uint32_t id = next_check_++;
   members_.edit(slot).suspicion = id;
-  const auto [it, added] = suspicions_.emplace(
-      id,
-      SuspicionEntry{Suspicion(times, now_ns, pool_.find(from)), slot, members_[slot].generation});
-  timers_.set(it->second.suspicion.ends_ns(), Timer::kSuspicion, id);
+  const auto [it, added] =
+      suspicions_.emplace(id, SuspicionEntry{Suspicion(times, now_ns, pool_.find(from)), slot,
+                                             config_.lifeguard.buddy ? kLastAsks : 0});
+  set_suspicion_timer(next_ask_ns(it->second), id, it->second);
+}
+
+// When to ask next, or the end when all has been asked.
+std::uint64_t Core::next_ask_ns(const SuspicionEntry& entry) const noexcept {
+  const std::uint64_t lead = entry.asks_left * config_.profile.probe_timeout_ns;
+  const std::uint64_t end = entry.suspicion.ends_ns();
+  return end > lead ? end - lead : 0;
+}
+
+void Core::set_suspicion_timer(std::uint64_t at_ns, std::uint32_t id, SuspicionEntry& entry) {
+  timers_.set(at_ns, Timer::kSuspicion, id, ++entry.timer);
+}
+
+// The member is pinged and told what it is accused of; the number of the ping.
+std::uint32_t Core::ask(Slot slot, std::uint32_t incarnation) {
+  const Member& member = members_[slot];
+  packet_.clear();
+  packet_.add(encoded(own_ping(++sequence_, members_.name(slot))));
+  packet_.add(encoded(Suspect{incarnation, members_.name(slot), config_.name}));
+  flush(member.address, &member);
+  return sequence_;
 }
 
 // Only members count as accusers: a made-up name must not hasten a death.
@@ -20,10 +41,12 @@ bool Core::confirm_suspicion(Slot slot, std::string_view from) {
   const Slot accuser = members_.find(from);
   if (accuser == kNone || !members_[accuser].reachable()) return false;
   const std::uint32_t id = members_[slot].suspicion;
-  Suspicion& suspicion = suspicions_.at(id).suspicion;
-  if (!suspicion.confirm(members_[accuser].name)) return false;
+  SuspicionEntry& entry = suspicions_.at(id);
+  if (!entry.suspicion.confirm(members_[accuser].name)) return false;
   ++stats_.confirmations;
-  timers_.set(suspicion.ends_ns(), Timer::kSuspicion, id);
+  // Once asking has begun the end is near, and there must be time for the answer.
+  if (entry.asks_left == kLastAsks || !config_.lifeguard.buddy)
+    set_suspicion_timer(next_ask_ns(entry), id, entry);
   return true;
 }
 
@@ -36,14 +59,19 @@ void Core::end_suspicion(Slot slot) {
 
 void Core::suspicion_timer(std::uint64_t now_ns, const TimerHeap::Entry& entry) {
   const auto it = suspicions_.find(entry.subject);
-  if (it == suspicions_.end()) return;
-  // An earlier timer, set before a confirmation, or a later one that has come too late.
-  if (it->second.suspicion.ends_ns() > now_ns) return;
-  if (now_ns < quiet_until_ns_) {
-    timers_.set(quiet_until_ns_, Timer::kSuspicion, entry.subject);
+  if (leaving_ || it == suspicions_.end() || it->second.timer != entry.generation) return;
+  SuspicionEntry& suspected = it->second;
+  if (suspected.asks_left > 0) {
+    --suspected.asks_left;
+    ask(suspected.slot, members_[suspected.slot].incarnation);
+    set_suspicion_timer(now_ns + config_.profile.probe_timeout_ns, entry.subject, suspected);
     return;
   }
-  const Slot slot = it->second.slot;
+  if (now_ns < quiet_until_ns_) {
+    set_suspicion_timer(quiet_until_ns_, entry.subject, suspected);
+    return;
+  }
+  const Slot slot = suspected.slot;
   ++stats_.declared_dead;
   bury(now_ns, slot, members_[slot].incarnation, config_.name);
 }
@@ -87,12 +115,7 @@ void Core::leave_check_timer(std::uint64_t now_ns, const TimerHeap::Entry& entry
     return;
   }
   --check.asks_left;
-  const Member& member = members_[slot];
-  packet_.clear();
-  check.sequence = ++sequence_;
-  packet_.add(encoded(own_ping(check.sequence, members_.name(slot))));
-  packet_.add(encoded(Suspect{check.incarnation, members_.name(slot), config_.name}));
-  flush(member.address, &member);
+  check.sequence = ask(slot, check.incarnation);
   timers_.set(now_ns + kLeaveCheckIntervals * config_.profile.probe_interval_ns / kLeaveCheckAsks,
               Timer::kLeaveCheck, entry.subject);
 }

@@ -193,6 +193,25 @@ TEST(CoreRules, SuspicionEndsInDeathUnlessRefuted) {
   EXPECT_EQ(failed.from, "self");
 }
 
+// Its refutation may have passed us by: it is asked twice within the last second.
+TEST(CoreRules, TheSuspectIsAskedBeforeItIsDeclaredDead) {
+  CoreHarness h("self", 1, [](CoreConfig& c) { c.profile.gossip_nodes = 0; });
+  h.alive("a", 2);
+  h.alive("b", 3);
+  h.hear({Suspect{1, "a", "b"}});
+  h.run_for(2900 * kNsPerMs);
+  h.out.clear();
+  h.run_for(1000 * kNsPerMs);
+  std::size_t asked = 0;
+  for (const auto& ping : h.sent_to<Ping>(at(2)))
+    asked += ping.node == "a";
+  EXPECT_GE(asked, 2u);
+  EXPECT_EQ(h.state("a"), MemberState::kSuspect);
+  h.alive("a", 2, 2);
+  h.run_for(1 * kSecond);
+  EXPECT_EQ(h.state("a"), MemberState::kAlive);
+}
+
 TEST(CoreRules, AccusersWithMadeUpNamesDoNotHastenADeath) {
   CoreHarness h;
   for (std::uint8_t i = 0; i < 8; ++i)
