@@ -27,6 +27,7 @@ class EpochDomain {
     std::atomic<std::uint64_t> lookups{0};
     std::atomic<std::uint64_t> hits{0};
     std::atomic<std::uint64_t> probes{0};
+    std::atomic<std::uint64_t> false_positives{0};
 
     static void add(std::atomic<std::uint64_t>& to, std::uint64_t more) noexcept {
       to.store(to.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
@@ -70,18 +71,26 @@ class EpochDomain {
     retired_.push_back({epoch_.fetch_add(1, std::memory_order_seq_cst), std::move(object)});
   }
 
-  // Frees what nobody reads any more; returns how many objects still wait.
-  std::size_t collect() {
+  // What nobody reads any more: for the caller to let go of, outside of its lock, since freeing may
+  // take long.
+  [[nodiscard]] std::vector<std::shared_ptr<const void>> collect() {
     const std::uint64_t oldest = oldest_reader();
-    std::erase_if(retired_, [oldest](const Retired& r) { return r.epoch < oldest; });
-    return retired_.size();
+    std::vector<std::shared_ptr<const void>> free;
+    std::erase_if(retired_, [&](Retired& r) {
+      if (r.epoch >= oldest) return false;
+      free.push_back(std::move(r.object));
+      return true;
+    });
+    return free;
   }
+  std::size_t waiting() const noexcept { return retired_.size(); }
 
   // Sums over all readers; each figure is exact for the readers that are done.
   struct Totals {
     std::uint64_t lookups = 0;
     std::uint64_t hits = 0;
     std::uint64_t probes = 0;
+    std::uint64_t false_positives = 0;
   };
   Totals totals() const noexcept {
     Totals sum;
@@ -89,6 +98,7 @@ class EpochDomain {
       sum.lookups += slot.counters.lookups.load(std::memory_order_relaxed);
       sum.hits += slot.counters.hits.load(std::memory_order_relaxed);
       sum.probes += slot.counters.probes.load(std::memory_order_relaxed);
+      sum.false_positives += slot.counters.false_positives.load(std::memory_order_relaxed);
     }
     return sum;
   }

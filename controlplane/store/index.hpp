@@ -64,8 +64,9 @@ class Index {
   // kInvalidArgument: the batch names no table or breaks its kind; kExhausted: the disk is full or
   // compaction cannot follow, try again; kPermissionDenied: the disk is read-only. Reads go on.
   Status write(const WriteBatch& batch);
-  // The same without waiting. `done` runs in the commit thread: it must be short and not write.
-  // Callbacks run in the order of the calls; all have run when the index is destroyed.
+  // The same without waiting. `done` runs in the thread that commits: it must be short and must not
+  // call write(). Callbacks run in the order of the calls, all before the index is gone; what is
+  // refused at once (an invalid batch, compaction too far behind) is told before this returns.
   void write_async(WriteBatch batch, std::function<void(Status)> done);
   // Makes durable what was written under any policy.
   Status sync();

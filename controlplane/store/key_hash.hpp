@@ -23,6 +23,9 @@ class KeyHasher {
   void burst(std::uint8_t table, std::uint16_t tenant, const Id* ids, Hash128* out,
              unsigned n) const noexcept;
 
+  // The part that hashes ids: the same as the dataplane's.
+  const IdHasher& ids() const noexcept { return ids_; }
+
   // Of one element in the set whose key has the hash `set`.
   Hash128 element(const Hash128& set, std::span<const std::uint8_t> element) const noexcept;
 

@@ -49,7 +49,8 @@ struct Usage {
 struct MigrateTarget {
   std::optional<unsigned> lanes;
   std::optional<HashKey> key;
-  std::optional<std::uint32_t> format;  // version of segment files, kOldestFormat to kNewestFormat
+  std::optional<std::uint32_t>
+      format;  // version of segment files, kOldestSegmentFormat to kNewestSegmentFormat
 };
 
 class Maintenance {

@@ -52,9 +52,11 @@ void Overlay::apply(const Entry& entry, const KeyHasher& hasher) {
     apply_element(entry, hasher);
   }
   arena_bytes_.store(arena_used_, std::memory_order_relaxed);
-  if (max_sequence_.load(std::memory_order_relaxed) == 0)
+  const std::uint64_t min = min_sequence_.load(std::memory_order_relaxed);
+  if (min == 0 || entry.sequence < min)
     min_sequence_.store(entry.sequence, std::memory_order_relaxed);
-  max_sequence_.store(entry.sequence, std::memory_order_relaxed);
+  if (entry.sequence > max_sequence_.load(std::memory_order_relaxed))
+    max_sequence_.store(entry.sequence, std::memory_order_relaxed);
 }
 
 Overlay::Slot& Overlay::place_of(const Hash128& hash) noexcept {

@@ -51,7 +51,8 @@ class Overlay {
 
   // Writer. Whether `operations` more with so many bytes of keys and values surely fit.
   bool fits(std::size_t operations, std::size_t bytes) const noexcept;
-  // Sequences grow from call to call. `hasher` gives elements of sets a hash of their own.
+  // Operations on one key come in the order of their sequences. `hasher` gives elements of sets a
+  // hash of their own.
   void apply(const Entry& entry, const KeyHasher& hasher);
 
   void prefetch(const Hash128& hash) const noexcept { __builtin_prefetch(&slots_[index_of(hash)]); }

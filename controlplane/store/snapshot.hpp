@@ -48,7 +48,8 @@ class Snapshot {
   // The newest write in it.
   std::uint64_t sequence() const noexcept;
   // All items of one table, lane by lane, in hash order inside a lane; the elements of a set follow
-  // each other, sorted. With a tenant: only its items.
+  // each other, newest first (while a migration runs, in two groups). With a tenant: only its
+  // items.
   Result<Cursor> cursor(std::uint8_t table,
                         std::optional<std::uint16_t> tenant = std::nullopt) const;
 

@@ -23,11 +23,13 @@ TEST(Epoch, FreesWhenTheReadersOfThatTimeAreGone) {
   const std::weak_ptr<int> watch = object;
   auto early = std::make_unique<Held>(domain);
   domain.retire(std::move(object));
-  EXPECT_EQ(domain.collect(), 1U);
+  EXPECT_TRUE(domain.collect().empty());
+  EXPECT_EQ(domain.waiting(), 1U);
   EXPECT_FALSE(watch.expired());
   const auto late = domain.enter();  // began after: does not hold it back
   early.reset();
-  EXPECT_EQ(domain.collect(), 0U);
+  EXPECT_EQ(domain.collect().size(), 1U);
+  EXPECT_EQ(domain.waiting(), 0U);
   EXPECT_TRUE(watch.expired());
 }
 
@@ -65,12 +67,13 @@ TEST(Epoch, ReadersNeverSeeAFreedObject) {
     auto next = std::make_shared<Object>(n);
     current.store(next.get(), std::memory_order_seq_cst);
     domain.retire(std::exchange(owner, std::move(next)));
-    domain.collect();
+    domain.collect().clear();
   }
   done.store(true);
   for (std::thread& reader : readers)
     reader.join();
-  EXPECT_EQ(domain.collect(), 0U);
+  domain.collect().clear();
+  EXPECT_EQ(domain.waiting(), 0U);
 }
 
 }  // namespace

@@ -1,0 +1,362 @@
+#include "controlplane/store/compactor.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "controlplane/store/overlay_source.hpp"
+#include "controlplane/store/segment_job.hpp"
+#include "sluice/base/clock.hpp"
+
+namespace sluice::controlplane::store {
+namespace {
+
+constexpr std::chrono::milliseconds kLook{200};   // without being told
+constexpr std::chrono::milliseconds kRetry{250};  // after a failure
+constexpr std::size_t kUrgentSealed = 3;          // of one tree: the rate limit is lifted
+constexpr std::uint64_t kObserveNs = kNsPerSecond;
+
+std::size_t segment_limit(const Version& version) noexcept {
+  std::size_t old = 0;
+  if (version.old) {
+    for (const Tree& tree : version.old->trees)
+      old = std::max(old, tree.segments.size());
+  }
+  return old < kMaxSegments ? kMaxSegments - old : 1;
+}
+
+}  // namespace
+
+Compactor::Compactor(Core& core) : core_(core), limiter_(core.options().bytes_per_second) {
+  observed_ns_ = monotonic_ns();
+  core_.on_sealed([this] { notify(); });
+  threads_.emplace_back([this] { run_thread(Work::kFlush); });
+  for (unsigned i = 0; i < core_.options().workers; ++i)
+    threads_.emplace_back([this] { run_thread(Work::kMerge); });
+}
+
+Compactor::~Compactor() {
+  stop();
+  core_.on_sealed({});
+}
+
+void Compactor::stop() noexcept {
+  stop_.store(true);
+  limiter_.interrupt();
+  notify();
+  for (std::thread& thread : threads_)
+    thread.join();
+  threads_.clear();
+}
+
+void Compactor::notify() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    ++events_;
+  }
+  changed_.notify_all();
+}
+
+std::string Compactor::failure() const {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+CompactionPolicy Compactor::policy() const {
+  const std::lock_guard lock(mutex_);
+  return policy_;
+}
+
+void Compactor::run_thread(Work work) {
+  std::uint64_t seen = 0;
+  while (!stop_.load()) {
+    if (work == Work::kFlush) bound_log();
+    if (work == Work::kMerge) observe_load();
+    if (const auto job = take(work)) {
+      // Flushes are not held back: writes wait for them.
+      const Status done = run(*job, Pace(work == Work::kMerge ? &limiter_ : nullptr, &stop_));
+      finish(*job, done);
+      if (done) continue;
+    }
+    std::unique_lock lock(mutex_);
+    const bool failed = !failure_.empty();
+    changed_.wait_for(lock, failed ? kRetry : kLook,
+                      [&] { return stop_.load() || (!failed && events_ != seen); });
+    seen = events_;
+  }
+}
+
+// The version is read without the lock, so what it shows may be taken, or gone, by the time the
+// lock is held: then it is read again.
+std::optional<Compactor::Job> Compactor::take(Work work) {
+  for (;;) {
+    std::unique_lock lock(mutex_);
+    const std::uint64_t events = events_;
+    lock.unlock();
+    const auto version = core_.version();
+    lock.lock();
+    if (events != events_) continue;
+    if (paused_ != 0) return std::nullopt;
+    auto job = work == Work::kFlush ? plan_flush_of(*version) : plan_merge_of(*version);
+    if (job) mark(*job, true);
+    return job;
+  }
+}
+
+std::vector<SegmentShape> Compactor::shapes_of(const Tree& tree) const {
+  std::vector<SegmentShape> shapes;
+  for (const SegmentPtr& segment : tree.segments) {
+    shapes.push_back({.entries = segment->ref().entries,
+                      .busy = segment->damaged() || busy_files_.contains(segment->ref().file)});
+  }
+  return shapes;
+}
+
+// The tree whose overlay waits longest comes first, so that a lane with many writes does not keep
+// the others waiting.
+std::optional<Compactor::Job> Compactor::plan_flush_of(const Version& version) const {
+  std::optional<Job> best;
+  std::uint64_t best_sequence = 0;
+  for (std::size_t i = 0; i < version.current.trees.size(); ++i) {
+    const Tree& tree = version.current.trees[i];
+    if (tree.sealed.empty() || flushing_.contains(i)) continue;
+    const auto with = plan_flush(shapes_of(tree), segment_limit(version));
+    const std::uint64_t sequence = tree.sealed.back()->min_sequence();
+    if (!with || (best && sequence >= best_sequence)) continue;
+    best = job_of(version, i, true, 0, *with);
+    best_sequence = sequence;
+  }
+  return best;
+}
+
+// The tree with the most segments comes first.
+std::optional<Compactor::Job> Compactor::plan_merge_of(const Version& version) const {
+  std::optional<Job> best;
+  std::size_t best_count = 0;
+  for (std::size_t i = 0; i < version.current.trees.size(); ++i) {
+    const Tree& tree = version.current.trees[i];
+    if (tree.segments.size() <= best_count) continue;
+    const Layout& layout = *version.current.layout;
+    const std::uint64_t unit = core_.overlay_bytes(layout, tree.form) / 100;
+    const auto range = plan_merge(shapes_of(tree), unit, policy_);
+    if (!range) continue;
+    best = job_of(version, i, false, range->first, range->count);
+    best_count = tree.segments.size();
+  }
+  return best;
+}
+
+Compactor::Job Compactor::job_of(const Version& version, std::size_t tree, bool with_sealed,
+                                 std::size_t first, std::size_t count) const {
+  const Tree& of = version.current.trees[tree];
+  Job job{.layout = version.current.layout->id, .tree = tree};
+  if (with_sealed) job.sealed = of.sealed;
+  const auto begin = of.segments.begin() + static_cast<std::ptrdiff_t>(first);
+  job.segments.assign(begin, begin + static_cast<std::ptrdiff_t>(count));
+  job.bottom = !version.old && first + count == of.segments.size();
+  return job;
+}
+
+void Compactor::mark(const Job& job, bool begins) {
+  running_ += begins ? 1 : -1;
+  if (!job.sealed.empty()) {
+    if (begins) {
+      flushing_.insert(job.tree);
+    } else {
+      flushing_.erase(job.tree);
+    }
+  }
+  for (const SegmentPtr& segment : job.segments) {
+    if (begins) {
+      busy_files_.insert(segment->ref().file);
+    } else {
+      busy_files_.erase(segment->ref().file);
+    }
+  }
+}
+
+void Compactor::finish(const Job& job, const Status& status) {
+  const std::lock_guard lock(mutex_);
+  mark(job, false);
+  ++events_;
+  if (status) {
+    failure_.clear();
+  } else if (!stop_.load()) {
+    ++failures_;
+    if (failure_ != status.error().message())
+      spdlog::error("event=compaction_failed error=\"{}\"", status.error().message());
+    failure_ = status.error().message();
+  }
+  changed_.notify_all();
+}
+
+Result<SegmentPtr> Compactor::write_segment(const Version& version, const Job& job, Pace pace) {
+  const Layout& layout = *version.current.layout;
+  std::vector<std::unique_ptr<EntrySource>> sources;
+  std::uint64_t expected = 0;
+  for (const auto& overlay : job.sealed) {
+    sources.push_back(std::make_unique<OverlaySource>(overlay));
+    expected += overlay->entries();
+  }
+  for (const SegmentPtr& segment : job.segments) {
+    if (segment->damaged()) return std::unexpected(damaged_error(*segment));
+    sources.push_back(watched_source(core_, segment));
+    expected += segment->ref().entries;
+    core_.counters().compaction_read_bytes += segment->ref().bytes;
+  }
+  return merge_to_segment(core_, layout, version.current.trees[job.tree].form, std::move(sources),
+                          expected, job.bottom, pace);
+}
+
+Status Compactor::run(const Job& job, Pace pace) {
+  const auto version = core_.version();
+  const auto made = write_segment(*version, job, pace);
+  if (!made) return std::unexpected(made.error());
+  const std::uint64_t flushed = job.sealed.empty() ? 0 : job.sealed.front()->max_sequence();
+  const Status done = core_.install([&](Version& next) {
+    Tree& tree = next.current.trees[job.tree];
+    std::erase_if(tree.sealed, [&](const auto& overlay) {
+      return std::ranges::find(job.sealed, overlay) != job.sealed.end();
+    });
+    auto at = tree.segments.begin();
+    if (!job.segments.empty()) {
+      at = std::ranges::find(tree.segments, job.segments.front());
+      at = tree.segments.erase(at, at + static_cast<std::ptrdiff_t>(job.segments.size()));
+    }
+    if (*made != nullptr) tree.segments.insert(at, *made);
+    tree.flushed_sequence = std::max(tree.flushed_sequence, flushed);
+  });
+  if (!done) {
+    core_.discard(*made);
+    return done;
+  }
+  for (const SegmentPtr& segment : job.segments)
+    segment->set_obsolete();
+  auto& counter = job.sealed.empty() ? core_.counters().compactions : core_.counters().flushes;
+  counter.fetch_add(1, std::memory_order_relaxed);
+  if (*made != nullptr) core_.counters().compaction_written_bytes += (*made)->ref().bytes;
+  return {};
+}
+
+// Without writes elsewhere, a tree that gets few would keep the log from being cut: it is written
+// out, too, when the log becomes longer than all overlays.
+void Compactor::bound_log() {
+  const std::uint64_t limit = std::max(std::uint64_t{64} << 20, 2 * core_.options().overlay_bytes);
+  if (core_.log().metrics().live_bytes > limit) core_.seal_all();
+}
+
+void Compactor::observe_load() {
+  const std::uint64_t now = monotonic_ns();
+  const auto version = core_.version();
+  bool urgent = false;
+  std::uint64_t entries = 0;
+  for (const Tree& tree : version->current.trees) {
+    urgent = urgent || tree.sealed.size() >= kUrgentSealed;
+    for (const SegmentPtr& segment : tree.segments)
+      entries += segment->ref().entries;
+  }
+  limiter_.set_urgent(urgent);
+  const std::lock_guard lock(mutex_);
+  if (now - observed_ns_ < kObserveNs) return;
+  const std::uint64_t lookups = core_.epochs().totals().lookups;
+  const std::uint64_t writes = core_.counters().writes.load();
+  const double reads_per_write =
+      static_cast<double>(lookups - seen_lookups_) /
+      static_cast<double>(std::max<std::uint64_t>(1, writes - seen_writes_));
+  // Nothing happened: what was right stays right.
+  if (lookups != seen_lookups_ || writes != seen_writes_) {
+    const std::uint64_t unit = core_.options().overlay_bytes / 100;
+    policy_ = choose_policy(entries, unit, reads_per_write);
+  }
+  observed_ns_ = now;
+  seen_lookups_ = lookups;
+  seen_writes_ = writes;
+}
+
+Status Compactor::drain() {
+  core_.seal_all();
+  std::unique_lock lock(mutex_);
+  const std::uint64_t failures = failures_;
+  for (;;) {
+    const std::uint64_t events = events_;
+    lock.unlock();
+    const auto version = core_.version();
+    const bool clean = std::ranges::all_of(version->current.trees,
+                                           [](const Tree& tree) { return tree.sealed.empty(); });
+    lock.lock();
+    if (clean) return {};
+    if (failures_ != failures || stop_.load())
+      return fail(ErrorCode::kUnavailable, "writing out failed: " + failure_, ErrorOrigin::kStore,
+                  true);
+    changed_.wait_for(lock, kLook, [&] { return events_ != events || stop_.load(); });
+  }
+}
+
+Status Compactor::compact_tree(std::size_t tree, Pace pace) {
+  for (;;) {
+    std::unique_lock lock(mutex_);
+    const std::uint64_t events = events_;
+    lock.unlock();
+    const auto version = core_.version();
+    lock.lock();
+    if (events != events_) continue;
+    const Tree& of = version->current.trees[tree];
+    if (of.sealed.empty() && of.segments.size() <= 1 && !version->old) {
+      // One segment that was a bottom when it was written has nothing to drop.
+      return {};
+    }
+    const bool busy = flushing_.contains(tree) || paused_ != 0 ||
+                      std::ranges::any_of(of.segments, [&](const SegmentPtr& segment) {
+                        return busy_files_.contains(segment->ref().file);
+                      });
+    if (busy) {
+      changed_.wait_for(lock, kLook, [&] { return events_ != events || stop_.load(); });
+      if (stop_.load()) return fail(ErrorCode::kUnavailable, "the store is closing");
+      continue;
+    }
+    const Job job = job_of(*version, tree, true, 0, of.segments.size());
+    mark(job, true);
+    lock.unlock();
+    const Status done = run(job, pace);
+    finish(job, done);
+    return done;
+  }
+}
+
+void Compactor::wait_for_progress(std::uint64_t ms) {
+  std::unique_lock lock(mutex_);
+  const std::uint64_t events = events_;
+  changed_.wait_for(lock, std::chrono::milliseconds(ms),
+                    [&] { return events_ != events || stop_.load(); });
+}
+
+std::uint64_t Compactor::debt_bytes(const Tree& tree) const {
+  std::uint64_t debt = 0;
+  for (const auto& overlay : tree.sealed)
+    debt += overlay->bytes_used();
+  const std::lock_guard lock(mutex_);
+  const auto range = plan_merge(shapes_of(tree), core_.options().overlay_bytes / 100, policy_);
+  if (!range) return debt;
+  for (std::size_t i = range->first; i < range->first + range->count; ++i)
+    debt += tree.segments[i]->ref().bytes;
+  return debt;
+}
+
+Compactor::Pause::Pause(Compactor& compactor) : compactor_(compactor) {
+  std::unique_lock lock(compactor_.mutex_);
+  ++compactor_.paused_;
+  compactor_.changed_.wait(lock, [&] { return compactor_.running_ == 0; });
+}
+
+Compactor::Pause::~Pause() {
+  {
+    const std::lock_guard lock(compactor_.mutex_);
+    --compactor_.paused_;
+    ++compactor_.events_;
+  }
+  compactor_.changed_.notify_all();
+}
+
+}  // namespace sluice::controlplane::store

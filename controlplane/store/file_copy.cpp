@@ -1,0 +1,57 @@
+#include "controlplane/store/file_copy.hpp"
+
+#include <algorithm>
+#include <vector>
+
+namespace sluice::controlplane::store {
+namespace {
+
+constexpr std::size_t kPiece = std::size_t{1} << 20;
+
+}  // namespace
+
+Status ProgressMeter::add(std::uint64_t bytes) {
+  done_ += bytes;
+  if (progress_ && !progress_(done_, std::max(done_, total_)))
+    return fail(ErrorCode::kUnavailable, "cancelled", ErrorOrigin::kStore);
+  return {};
+}
+
+Status copy_file(Fs& fs, const std::string& from, const std::string& to, ProgressMeter& meter) {
+  auto source = fs.open(from, OpenMode::kRead);
+  if (!source) return std::unexpected(std::move(source).error());
+  auto target = fs.open(to, OpenMode::kCreate);
+  if (!target) return std::unexpected(std::move(target).error());
+  std::vector<std::uint8_t> piece(kPiece);
+  for (std::uint64_t offset = 0;;) {
+    const auto got = (*source)->read_at(offset, piece);
+    if (!got) return std::unexpected(got.error());
+    if (*got == 0) break;
+    if (const Status done = (*target)->append(std::span(piece).first(*got)); !done) return done;
+    if (const Status going = meter.add(*got); !going) return going;
+    offset += *got;
+  }
+  return (*target)->sync();
+}
+
+Status link_or_copy(Fs& fs, const std::string& from, const std::string& to, ProgressMeter& meter) {
+  const auto size = fs.file_size(from);
+  if (!size) return std::unexpected(size.error());
+  if (fs.link(from, to)) return meter.add(*size);
+  return copy_file(fs, from, to, meter);
+}
+
+Status make_empty_dir(Fs& fs, const std::string& directory) {
+  const auto there = fs.exists(directory);
+  if (!there) return std::unexpected(there.error());
+  if (*there) {
+    const auto names = fs.list(directory);
+    if (!names) return std::unexpected(names.error());
+    if (names->empty()) return {};
+    return fail(ErrorCode::kAlreadyExists, directory + " is not empty", ErrorOrigin::kStore);
+  }
+  if (const Status made = fs.make_dir(directory); !made) return made;
+  return fs.sync_dir(parent_dir(directory));
+}
+
+}  // namespace sluice::controlplane::store

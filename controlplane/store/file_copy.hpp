@@ -1,0 +1,37 @@
+// Copies and links of whole files, for backup and restore. Any thread; blocks.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "controlplane/store/fs.hpp"
+#include "controlplane/store/maintenance.hpp"
+
+namespace sluice::controlplane::store {
+
+// Adds up over several files and asks whether to go on.
+class ProgressMeter {
+ public:
+  ProgressMeter(const Progress& progress, std::uint64_t total) noexcept
+      : progress_(progress), total_(total) {}
+
+  // kUnavailable, "cancelled", when the caller wants no more.
+  Status add(std::uint64_t bytes);
+  std::uint64_t done() const noexcept { return done_; }
+  std::uint64_t total() const noexcept { return total_; }
+
+ private:
+  const Progress& progress_;
+  std::uint64_t total_;
+  std::uint64_t done_ = 0;
+};
+
+// Makes `to`, durably but for its name. The bytes are counted on the meter.
+Status copy_file(Fs& fs, const std::string& from, const std::string& to, ProgressMeter& meter);
+// A hard link where the file system can, else a copy.
+Status link_or_copy(Fs& fs, const std::string& from, const std::string& to, ProgressMeter& meter);
+// kAlreadyExists unless it is missing or empty; makes it.
+Status make_empty_dir(Fs& fs, const std::string& directory);
+
+}  // namespace sluice::controlplane::store

@@ -1,0 +1,13 @@
+// Gathers the figures of an open index. Any thread; takes the engine's locks for moments.
+#pragma once
+
+#include "controlplane/store/compactor.hpp"
+#include "controlplane/store/core.hpp"
+#include "controlplane/store/index_metrics.hpp"
+#include "controlplane/store/migrator.hpp"
+
+namespace sluice::controlplane::store {
+
+IndexMetrics collect_metrics(Core& core, const Compactor& compactor, const Migrator& migrator);
+
+}  // namespace sluice::controlplane::store

@@ -1,0 +1,134 @@
+#include "controlplane/store/operations.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "controlplane/store/snapshot_state.hpp"
+
+namespace sluice::controlplane::store {
+namespace {
+
+constexpr std::uint64_t kTellEvery = 8192;  // items
+constexpr std::size_t kDeletesPerBatch = 256;
+
+Error cancelled() {
+  return Error(ErrorCode::kUnavailable, "cancelled", ErrorOrigin::kStore);
+}
+
+std::uint64_t entries_of(const Version& version) {
+  std::uint64_t entries = 0;
+  const auto add = [&](const TreeSet& set) {
+    for (const Tree& tree : set.trees) {
+      for (const auto& overlay : tree.sealed)
+        entries += overlay->entries();
+      for (const SegmentPtr& segment : tree.segments)
+        entries += segment->ref().entries;
+    }
+  };
+  add(version.current);
+  if (version.old) add(*version.old);
+  return entries;
+}
+
+}  // namespace
+
+Snapshot Operations::snapshot() {
+  auto [present, sequence] = core_.sealed_version();
+  // Without the active overlays: they are empty, but not for long.
+  auto version = std::make_shared<Version>(*present);
+  for (Tree& tree : version->current.trees)
+    tree.active.reset();
+  auto state = std::make_shared<Snapshot::State>();
+  state->version = std::move(version);
+  state->sequence = sequence;
+  state->tables = core_.tables();
+  return Snapshot(std::move(state));
+}
+
+Status Operations::for_each(std::optional<std::uint16_t> tenant, const Progress& progress,
+                            const std::function<Status(const TableSpec&, const Item&)>& item) {
+  const Snapshot all = snapshot();
+  const std::uint64_t total = entries_of(*core_.version());
+  std::uint64_t done = 0;
+  for (const TableSpec& table : core_.tables()) {
+    auto cursor = all.cursor(table.id, tenant);
+    if (!cursor) return std::unexpected(std::move(cursor).error());
+    Item at;
+    for (;;) {
+      const auto more = cursor->next(at);
+      if (!more) return std::unexpected(more.error());
+      if (!*more) break;
+      if (const Status taken = item(table, at); !taken) return taken;
+      if (++done % kTellEvery == 0 && progress && !progress(done, std::max(done, total)))
+        return std::unexpected(cancelled());
+    }
+  }
+  if (progress) progress(done, done);
+  return {};
+}
+
+Status Operations::compact(const Progress& progress) {
+  const std::lock_guard one(compacting_);
+  core_.seal_all();
+  const std::size_t trees = core_.version()->current.trees.size();
+  const std::atomic<bool> stop{false};
+  for (std::size_t tree = 0; tree < trees; ++tree) {
+    if (progress && !progress(tree, trees)) return std::unexpected(cancelled());
+    const Pace pace(&compactor_.limiter(), &stop);
+    if (const Status done = compactor_.compact_tree(tree, pace); !done) return done;
+  }
+  if (progress) progress(trees, trees);
+  return {};
+}
+
+Status Operations::migrate(const MigrateTarget& target, const Progress& progress) {
+  const std::lock_guard one(compacting_);
+  return migrator_.migrate(target, progress);
+}
+
+Result<std::map<std::uint8_t, Usage>> Operations::usage(std::optional<std::uint16_t> tenant,
+                                                        const Progress& progress) {
+  std::map<std::uint8_t, Usage> usage;
+  const Status done = for_each(tenant, progress, [&](const TableSpec& table, const Item& item) {
+    Usage& of = usage[table.id];
+    ++of.keys;
+    of.key_bytes += item.key.size();
+    of.value_bytes += table.kind == Kind::kNumber ? sizeof item.number : item.value.size();
+    return Status{};
+  });
+  if (!done) return std::unexpected(done.error());
+  return usage;
+}
+
+Status Operations::export_tenant(std::uint16_t tenant,
+                                 const std::function<Status(const Item&)>& item,
+                                 const Progress& progress) {
+  return for_each(tenant, progress,
+                  [&](const TableSpec&, const Item& at) -> Status { return item(at); });
+}
+
+// The elements of a set follow each other, so each key is erased once (twice while a migration
+// runs, which does no harm but to the count; keys are counted when they differ from the last).
+Result<std::uint64_t> Operations::delete_tenant(std::uint16_t tenant, const Progress& progress) {
+  WriteBatch batch;
+  std::uint64_t keys = 0;
+  Hash128 last;
+  std::uint8_t last_table = 0;
+  const Status done = for_each(tenant, progress, [&](const TableSpec& table, const Item& item) {
+    if (keys != 0 && last == item.hash && last_table == table.id) return Status{};
+    last = item.hash;
+    last_table = table.id;
+    ++keys;
+    batch.erase(table.id, tenant, item.key);
+    if (batch.size() < kDeletesPerBatch) return Status{};
+    const Status written = writer_.write(batch);
+    batch.clear();
+    return written;
+  });
+  if (!done) return std::unexpected(done.error());
+  if (const Status written = writer_.write(batch); !written)
+    return std::unexpected(written.error());
+  return keys;
+}
+
+}  // namespace sluice::controlplane::store

@@ -1,0 +1,47 @@
+// Maintenance of an open index: see maintenance.hpp. Any thread.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "controlplane/store/compactor.hpp"
+#include "controlplane/store/core.hpp"
+#include "controlplane/store/maintenance.hpp"
+#include "controlplane/store/migrator.hpp"
+#include "controlplane/store/writer.hpp"
+
+namespace sluice::controlplane::store {
+
+class Operations final : public Maintenance {
+ public:
+  Operations(Core& core, Compactor& compactor, Migrator& migrator, Writer& writer) noexcept
+      : core_(core), compactor_(compactor), migrator_(migrator), writer_(writer) {}
+
+  Snapshot snapshot();
+
+  Result<VerifyReport> verify(const Progress& progress) override;
+  Result<BackupReport> backup(const std::string& directory, const Progress& progress) override;
+  Status compact(const Progress& progress) override;
+  Status migrate(const MigrateTarget& target, const Progress& progress) override;
+  Result<std::map<std::uint8_t, Usage>> usage(std::optional<std::uint16_t> tenant,
+                                              const Progress& progress) override;
+  Status export_tenant(std::uint16_t tenant, const std::function<Status(const Item&)>& item,
+                       const Progress& progress) override;
+  Result<std::uint64_t> delete_tenant(std::uint16_t tenant, const Progress& progress) override;
+
+ private:
+  // All items of a tenant (or of all) in all tables, with progress.
+  Status for_each(std::optional<std::uint16_t> tenant, const Progress& progress,
+                  const std::function<Status(const TableSpec&, const Item&)>& item);
+  Status verify_rest(VerifyReport& report);
+
+  Core& core_;
+  Compactor& compactor_;
+  Migrator& migrator_;
+  Writer& writer_;
+  std::mutex compacting_;
+};
+
+}  // namespace sluice::controlplane::store

@@ -1,0 +1,51 @@
+#include "controlplane/store/verifier.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <vector>
+
+namespace sluice::controlplane::store {
+
+Verifier::Verifier(Core& core) : core_(core), limiter_(core.options().bytes_per_second) {
+  thread_ = std::thread([this] { run(); });
+}
+
+Verifier::~Verifier() {
+  stop_.store(true);
+  limiter_.interrupt();
+  thread_.join();
+}
+
+void Verifier::run() {
+  std::vector<SegmentPtr> segments;
+  {
+    const auto version = core_.version();
+    const auto add = [&](const TreeSet& set) {
+      for (const Tree& tree : set.trees)
+        segments.insert(segments.end(), tree.segments.begin(), tree.segments.end());
+    };
+    add(version->current);
+    if (version->old) add(*version->old);
+  }
+  std::uint64_t total = 0;
+  for (const SegmentPtr& segment : segments)
+    total += segment->ref().bytes;
+  core_.counters().to_verify_bytes.store(total);
+  Pace pace(&limiter_, &stop_);
+  for (SegmentPtr& segment : segments) {
+    if (!segment->damaged()) {
+      std::uint64_t seen = 0;
+      const Status good = segment->segment().verify([&](std::uint64_t done, std::uint64_t) {
+        core_.counters().verified_bytes.fetch_add(done - seen);
+        const std::uint64_t more = done - seen;
+        seen = done;
+        return pace.spend(more);
+      });
+      if (stop_.load()) return;
+      if (!good) core_.quarantine(*segment, good.error());
+    }
+    segment.reset();  // a file that compaction has replaced is let go
+  }
+}
+
+}  // namespace sluice::controlplane::store
