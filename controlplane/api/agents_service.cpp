@@ -76,6 +76,10 @@ grpc::Status AgentsService::Add(grpc::ServerContext*, const api::AddAgentRequest
     return {};
   });
   if (!done) return to_grpc(done.error());
+  if (auto durable = wait_durable(control_, subsystems_); !durable) {
+    control_.run([&] { return subsystems_.registry.remove(*id); });
+    return to_grpc(fail(std::move(durable.error()), "not added").error());
+  }
   wait_applied(control_, subsystems_);
   return grpc::Status::OK;
 }
@@ -98,7 +102,12 @@ grpc::Status AgentsService::Delete(grpc::ServerContext*, const api::DeleteAgentR
   });
   if (done) {
     wait_applied(control_, subsystems_);
-    return grpc::Status::OK;
+    const auto durable = wait_durable(control_, subsystems_);
+    if (durable) return grpc::Status::OK;
+    return to_grpc(fail(durable.error(),
+                        "deleted, but it is back after a restart unless the store "
+                        "works again before")
+                       .error());
   }
   if (done.error().code() != ErrorCode::kNotFound) return to_grpc(done.error());
   return {grpc::StatusCode::NOT_FOUND,

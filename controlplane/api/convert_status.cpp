@@ -192,6 +192,30 @@ void fill_worker(const link::WorkerCounters& from, proto::WorkerStats& to) {
   to.set_discoveries_limited(link::read(from.discoveries_limited));
 }
 
+void fill_store(const StoreInfo& info, proto::StoreStatus& to) {
+  to.set_directory(info.directory);
+  to.set_error(info.error);
+  to.set_failing_ns(info.failing_ns);
+  to.set_waiting(info.waiting);
+  to.set_written(info.written);
+  to.set_failures(info.failures);
+  to.set_restored_agents(info.restored_agents);
+  to.set_not_restored(info.not_restored);
+}
+
+void fill_base(const BaseManagerInfo& info, proto::BaseStatus& to) {
+  to.set_state(std::string(to_string(info.state)));
+  to.set_error(info.last_error);
+  to.set_entries(info.entries);
+  to.set_bytes(info.bytes);
+  to.set_created_ns(info.created_unix_s * kNsPerSecond);
+  to.set_uncovered(info.uncovered);
+  to.set_deleted(info.deleted);
+  to.set_built(info.built);
+  to.set_failed(info.failed);
+  to.set_refused(info.refused);
+}
+
 }  // namespace
 
 void fill_status(const Subsystems& subsystems, proto::StatusReply& to) {
@@ -215,6 +239,8 @@ void fill_status(const Subsystems& subsystems, proto::StatusReply& to) {
     fill_dataplane(subsystems, *status, *to.mutable_dataplane());
   }
   fill_registry(subsystems, *to.mutable_registry());
+  fill_store(subsystems.runtime.store_info(), *to.mutable_store());
+  fill_base(subsystems.runtime.base_info(), *to.mutable_base());
 }
 
 void fill_stats(const Subsystems& subsystems, const std::vector<bool>& wanted,

@@ -238,6 +238,10 @@ grpc::Status ForwardingService::AddPeer(grpc::ServerContext*, const api::AddPeer
     return {};
   });
   if (!done) return to_grpc(done.error());
+  if (auto durable = wait_durable(control_, subsystems_); !durable) {
+    control_.run([&] { return subsystems_.forwarding.remove_peer(request->name()); });
+    return to_grpc(fail(std::move(durable.error()), "not added").error());
+  }
   wait_applied(control_, subsystems_);
   return grpc::Status::OK;
 }
@@ -265,6 +269,12 @@ grpc::Status ForwardingService::DeletePeer(grpc::ServerContext*,
   });
   if (!done) return to_grpc(done.error());
   wait_applied(control_, subsystems_);
+  if (auto durable = wait_durable(control_, subsystems_); !durable) {
+    return to_grpc(fail(std::move(durable.error()),
+                        "deleted, but it is back after a restart unless the store works again "
+                        "before")
+                       .error());
+  }
   return grpc::Status::OK;
 }
 

@@ -99,5 +99,8 @@ std::string suggest_capabilities(ControlThread& control, const Subsystems& subsy
 // after the command that made it possible. Bounded: without a dataplane, or with one that is slow
 // or does not get the kernel's answer, it returns all the same. Any thread but the control thread.
 void wait_applied(ControlThread& control, const Subsystems& subsystems);
+// Until what was changed before would survive a restart, or cannot: then the caller takes it back.
+// Any thread but the control thread.
+Status wait_durable(ControlThread& control, const Subsystems& subsystems);
 
 }  // namespace sluice::controlplane

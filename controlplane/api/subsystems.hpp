@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "config/config.hpp"
 #include "controlplane/api/trace_hub.hpp"
+#include "controlplane/base/base_manager.hpp"
 #include "controlplane/host/host.hpp"
 #include "controlplane/link/link.hpp"
 #include "controlplane/link/programmer.hpp"
@@ -17,6 +19,7 @@
 #include "controlplane/registry/inband.hpp"
 #include "controlplane/registry/registry.hpp"
 #include "controlplane/registry/tenants.hpp"
+#include "controlplane/store/index.hpp"
 
 namespace sluice::controlplane {
 
@@ -29,6 +32,11 @@ class Runtime {
   virtual std::uint64_t started_ns() const = 0;        // monotonic; any thread
   virtual std::uint64_t logs_lost() const = 0;         // any thread
   virtual std::string version() const = 0;             // any thread
+  virtual StoreInfo store_info() const = 0;
+  virtual BaseManagerInfo base_info() const = 0;
+  // Calls back on the control thread when all changes of agents and peers before this call are
+  // durable, or could not be made so.
+  virtual void when_durable(std::function<void(Status)> callback) = 0;
   // Puts a checked configuration into effect: all of it, or nothing and the reason.
   virtual Result<std::vector<config::Difference>> apply(config::Config next) = 0;
 };
@@ -43,6 +51,7 @@ struct Subsystems {
   const InBand& inband;
   const Tenants& tenants;
   TraceHub& traces;
+  store::Index* index = nullptr;                 // any thread; null in tests of other things only
   membership::Membership* membership = nullptr;  // any thread; none: this router is in no cluster
 };
 

@@ -9,6 +9,7 @@ namespace sluice::controlplane {
 namespace {
 using namespace std::chrono_literals;
 constexpr auto kLongestWait = 2s;
+constexpr auto kLongestDisk = 20s;
 constexpr int kLooks = 30;  // at the kernel's answers, 10 ms apart
 }  // namespace
 
@@ -30,6 +31,17 @@ void wait_applied(ControlThread& control, const Subsystems& subsystems) {
     return true;
   });
   if (connected) applied.wait_for(kLongestWait);
+}
+
+Status wait_durable(ControlThread& control, const Subsystems& subsystems) {
+  const auto done = std::make_shared<std::promise<Status>>();
+  auto durable = done->get_future();
+  control.run([&] {
+    subsystems.runtime.when_durable([done](const Status& status) { done->set_value(status); });
+  });
+  if (durable.wait_for(kLongestDisk) == std::future_status::ready) return durable.get();
+  return fail(ErrorCode::kTimeout, "the disk of the store does not answer", ErrorOrigin::kStore,
+              true);
 }
 
 }  // namespace sluice::controlplane

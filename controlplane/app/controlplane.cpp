@@ -16,8 +16,10 @@
 #include "controlplane/app/cluster.hpp"
 #include "controlplane/app/configurator.hpp"
 #include "controlplane/app/events.hpp"
+#include "controlplane/app/keeper.hpp"
 #include "controlplane/app/log.hpp"
 #include "controlplane/app/notify.hpp"
+#include "controlplane/app/routes_base.hpp"
 #include "controlplane/app/state_dir.hpp"
 #include "controlplane/host/netlink.hpp"
 #include "controlplane/metrics/metrics.hpp"
@@ -33,6 +35,8 @@ constexpr std::size_t kExpireAtOnce = 20'000;
 // For the kernel's answers before the first connection, so that a restart does not tell a
 // forwarding dataplane that agents are unreachable which only have not been looked up yet.
 constexpr std::uint64_t kFirstAnswersNs = 2 * kNsPerSecond;
+// When it has not answered for all of them by then, it takes what is left of the sweep's delay.
+constexpr std::uint64_t kLastAnswersNs = 10 * kNsPerSecond;
 constexpr std::uint64_t kInterfacesNs = 2 * kNsPerSecond;  // for host interfaces to appear
 
 SipKey random_key() {
@@ -61,6 +65,11 @@ struct ControlPlane::Impl final : public Runtime {
       : config_now(std::move(the_config)),
         file_(std::move(file)),
         version_(std::move(the_version)) {}
+  // While everything is still there that a last write may come back to.
+  ~Impl() override {
+    if (bases) bases->manager().stop();
+    if (keeper) keeper->close();
+  }
 
   // ---- the parts, each of which may use those above it -----------------------------------------
   config::Config config_now;
@@ -69,7 +78,7 @@ struct ControlPlane::Impl final : public Runtime {
   std::unique_ptr<Log> log;
   std::unique_ptr<LockFile> state_lock;
   std::unique_ptr<LockFile> run_lock;
-  HashKey hash_key{};
+  std::unique_ptr<Keeper> keeper;
   asio::io_context io{1};
   SipKey sip_key = random_key();
   Programmer programmer;
@@ -80,6 +89,7 @@ struct ControlPlane::Impl final : public Runtime {
   std::unique_ptr<Forwarding> forwarding;
   std::unique_ptr<InBand> inband;
   std::unique_ptr<Link> link;
+  std::unique_ptr<RoutesBase> bases;
   std::unique_ptr<TraceHub> traces;
   std::unique_ptr<Events> events;
   std::unique_ptr<Configurator> configurator;
@@ -104,6 +114,7 @@ struct ControlPlane::Impl final : public Runtime {
 
   Status wire();
   void connect_parts();
+  Status restore();
   Status start_servers();
   void tick();
   void start_link_when_due(std::uint64_t now_ns);
@@ -121,6 +132,11 @@ struct ControlPlane::Impl final : public Runtime {
   std::uint64_t started_ns() const override { return started; }
   std::uint64_t logs_lost() const override { return log->lost(); }
   std::string version() const override { return version_; }
+  StoreInfo store_info() const override { return keeper->info(); }
+  BaseManagerInfo base_info() const override { return bases->manager().info(); }
+  void when_durable(std::function<void(Status)> callback) override {
+    keeper->journal().when_durable(std::move(callback));
+  }
   Result<std::vector<config::Difference>> apply(config::Config next) override;
 };
 
@@ -131,9 +147,9 @@ Status ControlPlane::Impl::wire() {
   auto running = LockFile::take(config_now.router.run_dir, "controlplane.pid");
   if (!running) return std::unexpected(running.error());
   run_lock = std::move(*running);
-  auto key = load_or_make_hash_key(config_now.router.state_dir);
-  if (!key) return fail(std::move(key.error()), "key of the route table");
-  hash_key = *key;
+  auto kept = Keeper::open(config_now);
+  if (!kept) return std::unexpected(kept.error());
+  keeper = std::move(*kept);
   auto kernel = Netlink::create(io);
   if (!kernel) return fail(std::move(kernel.error()), "host");
   netlink = std::move(*kernel);
@@ -147,9 +163,11 @@ Status ControlPlane::Impl::wire() {
                     .require_token = config_now.registration.require_token,
                     .requests_per_second = std::max(config_now.limits.punts_per_second / 2, 1u)});
   link = std::make_unique<Link>(io, config::link_socket(config_now), programmer);
+  bases = std::make_unique<RoutesBase>(io, programmer, *link, *keeper, config_now);
   traces = std::make_unique<TraceHub>(*link);
   events =
-      std::make_unique<Events>(*link, *forwarding, *inband, *traces, names_of(config_now.ports));
+      std::make_unique<Events>(*link, *forwarding, *inband, *traces, names_of(config_now.ports),
+                               [this](auto callback) { when_durable(std::move(callback)); });
   configurator =
       std::make_unique<Configurator>(registry, *forwarding, programmer, *host, *inband, tenants);
   auto member = make_membership(config_now);
@@ -158,11 +176,26 @@ Status ControlPlane::Impl::wire() {
   connect_parts();
   if (auto ok = configurator->check(config_now); !ok) return ok;
   if (auto ok = configurator->apply(config_now, now()); !ok) return ok;
+  config::release_files(config_now);
+  if (auto ok = restore(); !ok) return ok;
   return start_servers();
+}
+
+// What was there before a restart continues: agents with what is left of their leases, but none
+// ends before it had time to renew, and a sweep of the dataplane's old routes only waits for the
+// kernel. A store that is new knows nothing of what the dataplane still has: everybody has until
+// then to confirm.
+Status ControlPlane::Impl::restore() {
+  const std::uint64_t confirm_by = started + config_now.leases.restart_grace_s * kNsPerSecond;
+  registry.keep_restored_until(confirm_by);
+  if (auto ok = keeper->restore(registry, *forwarding, tenants, now()); !ok) return ok;
+  programmer.sweep_after(keeper->was_there() ? started + kLastAnswersNs : confirm_by);
+  return {};
 }
 
 void ControlPlane::Impl::connect_parts() {
   registry.set_listener(forwarding.get());
+  keeper->attach(registry, *forwarding, io);
   host->set_listener(*forwarding);
   host->on_log([](const std::string& line, bool warn) {
     spdlog::log(warn ? spdlog::level::warn : spdlog::level::info, "{}", harmless(line));
@@ -176,24 +209,29 @@ void ControlPlane::Impl::connect_parts() {
   });
   inband->set_availability([this](std::uint32_t slot) { return forwarding->is_available(slot); });
   link->set_callbacks(
-      {.on_state = [this](LinkState state) { events->on_state(state); },
+      {.on_state =
+           [this](LinkState state) {
+             events->on_state(state);
+             bases->manager().on_state(state);
+           },
        .on_punt = [this](const auto& header, auto bytes) { events->on_punt(header, bytes); },
        .on_trace = [this](const auto& record) { traces->on_record(record); },
-       .on_event = [this](const auto& event) { events->on_event(event); }});
+       .on_event =
+           [this](const auto& event) {
+             events->on_event(event);
+             bases->manager().on_event(event);
+           }});
 
-  programmer.set_hash_key(hash_key);
+  programmer.set_hash_key(keeper->hash_key().bytes);
   programmer.set_router_id(config::router_id(config_now));
   registry.reserve(config::router_id(config_now));
   [[maybe_unused]] const auto ok =
       programmer.set_route(config::router_id(config_now), {ActionKind::kLocal, kNoIndex, 0, 0});
-  // Agents that registered in-band before we were restarted are served until they had time to
-  // renew. A restarted dataplane has nothing that could be swept.
-  programmer.sweep_after(started + config_now.leases.restart_grace_s * kNsPerSecond);
 }
 
 Status ControlPlane::Impl::start_servers() {
-  const Subsystems subsystems{*this, registry, *forwarding, programmer, *link,
-                              *host, *inband,  tenants,     *traces,    cluster.get()};
+  const Subsystems subsystems{*this,   registry, *forwarding, programmer,       *link,        *host,
+                              *inband, tenants,  *traces,     &keeper->index(), cluster.get()};
   auto server = ApiServer::create({config_now.api.socket, config_now.api.group}, io, subsystems);
   if (!server) return fail(std::move(server.error()), "api");
   api = std::move(*server);
@@ -201,7 +239,8 @@ Status ControlPlane::Impl::start_servers() {
   auto exporter = MetricsServer::create(
       *config_now.metrics.listen,
       {registry, *forwarding, *inband, *link, programmer, names_of(config_now.ports),
-       [this] { return log->lost(); }},
+       [this] { return log->lost(); }, [this] { return keeper->info(); },
+       [this] { return bases->manager().info(); }},
       [this](const std::function<void()>& work) { ControlThread(io).run(work); });
   if (!exporter) return fail(std::move(exporter.error()), "metrics");
   metrics = std::move(*exporter);
@@ -213,7 +252,9 @@ Status ControlPlane::Impl::start_servers() {
 void ControlPlane::Impl::tick() {
   const std::uint64_t now_ns = monotonic_ns();
   host->tick(now_ns);
+  keeper->tick();
   if (!link_started) start_link_when_due(now_ns);
+  bases->manager().tick();
   if (now_ns >= next_expiry_ns) {
     const bool more = registry.expire(now(), kExpireAtOnce, [](const Agent& agent) {
       spdlog::info("event=lease_expired id={} name={} endpoint={}", to_string(agent.id),
@@ -237,6 +278,14 @@ void ControlPlane::Impl::start_link_when_due(std::uint64_t now_ns) {
   const bool answered = host->dumped() && (!host->ready() || forwarding->hops_undecided() == 0);
   // Without any interface there is no dataplane, and nothing to wait for.
   if (!answered && now_ns < started + kFirstAnswersNs) return;
+  if (answered && keeper->was_there()) programmer.sweep_after(0);
+  // The routes are compared with the base that the last process left, once they are all known.
+  bases->manager().start([this](const Id& id) {
+    const auto slot = registry.find(id);
+    const Hop* hop = slot == kNoIndex ? nullptr : forwarding->hop_of(slot);
+    return hop != nullptr && hop->next.state == NextHop::State::kUnknown;
+  });
+  if (!bases->manager().settled()) return;
   link_started = true;
   link->start();
 }
@@ -322,7 +371,9 @@ Result<std::vector<config::Difference>> ControlPlane::Impl::apply(config::Config
   auto differences = config::diff(config_now, next);
   if (auto ok = configurator->apply(next, now()); !ok) return refuse(ok.error());
   log->set_level(next.log.level);
+  bases->set_policy(next);
   config_now = std::move(next);
+  config::release_files(config_now);
   loaded = realtime_ns();
   std::string keys;
   for (const auto& difference : differences)
@@ -345,6 +396,7 @@ void ControlPlane::Impl::stop() {
       signals.cancel(ignored);
       timer.cancel();
       link->stop();
+      bases->manager().stop();
       netlink->stop();
       io.stop();
     });
@@ -385,6 +437,7 @@ Status ControlPlane::run() {
   self.tick();
   notify_ready("starting");
   self.io.run();
+  self.keeper->close();
   spdlog::info("event=stopped uptime_s={}", (monotonic_ns() - self.started) / kNsPerSecond);
   return {};
 }

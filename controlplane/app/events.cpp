@@ -92,18 +92,34 @@ void Events::on_unknown(const link::UnknownDestination& event) {
 
 void Events::on_punt(const link::SlotHeader& header, std::span<const std::uint8_t> message) {
   const Time now{monotonic_ns(), realtime_ns()};
-  const auto outcome = inband_.handle({header.remote, header.remote_udp_port}, message, now);
-  std::string suppressed;
-  if (!outcome.log.empty() && may_log(outcome.warn ? refusals_ : requests_, suppressed)) {
-    const auto level = outcome.warn ? spdlog::level::warn : spdlog::level::info;
-    spdlog::log(level, "{}{}", harmless(outcome.log), suppressed);
-  }
+  auto outcome = inband_.handle({header.remote, header.remote_udp_port}, message, now);
+  tell(outcome);
   if (outcome.reply.empty()) return;
   link::SlotHeader back = header;
-  back.bytes = static_cast<std::uint32_t>(outcome.reply.size());
   back.kind = link::SlotKind::kMessage;
   back.received_ns = 0;
-  answer_when_applied(back, outcome.reply, now.monotonic_ns + kLongestWaitNs);
+  if (outcome.pending) return answer_when_durable(back, std::move(outcome));
+  answer_when_applied(back, std::move(outcome.reply), now.monotonic_ns + kLongestWaitNs);
+}
+
+void Events::tell(const InBand::Outcome& outcome) {
+  std::string suppressed;
+  if (outcome.log.empty() || !may_log(outcome.warn ? refusals_ : requests_, suppressed)) return;
+  const auto level = outcome.warn ? spdlog::level::warn : spdlog::level::info;
+  spdlog::log(level, "{}{}", harmless(outcome.log), suppressed);
+}
+
+// What an agent was told must survive. An agent that was known already is told that all is well
+// even when the disk fails: it is served from memory, and the journal still owes the write.
+void Events::answer_when_durable(const link::SlotHeader& to, InBand::Outcome outcome) {
+  when_durable_([this, to, outcome = std::move(outcome)](const Status& durable) mutable {
+    const Time now{monotonic_ns(), realtime_ns()};
+    if (!durable && outcome.pending->fresh) {
+      outcome = inband_.withdraw(*outcome.pending, durable.error(), now);
+      tell(outcome);
+    }
+    answer_when_applied(to, std::move(outcome.reply), now.monotonic_ns + kLongestWaitNs);
+  });
 }
 
 // An agent sends as soon as it knows that it is registered: its route must be there before, which
@@ -122,7 +138,9 @@ void Events::answer_when_applied(const link::SlotHeader& to, std::vector<std::ui
 
 void Events::answer(const link::SlotHeader& to, const std::vector<std::uint8_t>& reply) {
   std::string suppressed;
-  const auto sent = link_.inject(to, reply);
+  link::SlotHeader header = to;
+  header.bytes = static_cast<std::uint32_t>(reply.size());
+  const auto sent = link_.inject(header, reply);
   if (!sent && may_log(injects_, suppressed)) {
     spdlog::warn("event=reply_lost to={} error={}{}", to_string(to.remote),
                  quoted_value(sent.error().message()), suppressed);

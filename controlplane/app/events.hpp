@@ -2,6 +2,7 @@
 // come often is logged a few times a second at most, with the number of lines left out.
 #pragma once
 
+#include <functional>
 #include <span>
 
 #include "config/config.hpp"
@@ -15,13 +16,16 @@ namespace sluice::controlplane {
 
 class Events {
  public:
+  using WhenDurable = std::function<void(std::function<void(Status)>)>;
+
   Events(Link& link, Forwarding& forwarding, InBand& inband, TraceHub& traces,
-         std::vector<std::string> ports)
+         std::vector<std::string> ports, WhenDurable when_durable)
       : link_(link),
         forwarding_(forwarding),
         inband_(inband),
         traces_(traces),
-        ports_(std::move(ports)) {}
+        ports_(std::move(ports)),
+        when_durable_(std::move(when_durable)) {}
 
   void on_state(LinkState state);
   void on_event(const link::Event& event);
@@ -33,6 +37,8 @@ class Events {
   void on_port_link(const link::PortLink& event);
   void on_source_denied(const link::SourceDenied& event);
   void on_unknown(const link::UnknownDestination& event);
+  void tell(const InBand::Outcome& outcome);
+  void answer_when_durable(const link::SlotHeader& to, InBand::Outcome outcome);
   void answer_when_applied(const link::SlotHeader& to, std::vector<std::uint8_t> reply,
                            std::uint64_t deadline_ns);
   void answer(const link::SlotHeader& to, const std::vector<std::uint8_t>& reply);
@@ -43,6 +49,7 @@ class Events {
   InBand& inband_;
   TraceHub& traces_;
   std::vector<std::string> ports_;
+  WhenDurable when_durable_;
   RateLimit denied_{10, 1'000'000'000};
   RateLimit unknown_{10, 1'000'000'000};
   RateLimit requests_{200, 20'000'000};

@@ -30,7 +30,9 @@ Journal::Journal(Registry& registry, Forwarding& forwarding, Write write, Post p
 
 Status Journal::ready() const {
   if (!failing_) return {};
-  return fail(ErrorCode::kUnavailable, failing_->message(), ErrorOrigin::kStore, true);
+  return fail(ErrorCode::kUnavailable,
+              "this router cannot keep it over a restart at present: " + failing_->message(),
+              ErrorOrigin::kStore, true);
 }
 
 void Journal::changed(const Id& id, std::uint16_t tenant) {

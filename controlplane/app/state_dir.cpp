@@ -55,11 +55,11 @@ Status make_folder(const std::string& folder) {
 // The file: magic, key, the first bytes of the SHA-256 of both.
 constexpr std::string_view kMagic = "SLHKEY1\n";
 constexpr std::size_t kCheckBytes = 8;
-constexpr std::size_t kFileBytes = 8 + sizeof(HashKey) + kCheckBytes;
+constexpr std::size_t kFileBytes = 8 + sizeof(RouterKey) + kCheckBytes;
 using KeyFile = std::array<std::uint8_t, kFileBytes>;
 static_assert(kMagic.size() == 8);
 
-KeyFile encode(const HashKey& key) {
+KeyFile encode(const RouterKey& key) {
   KeyFile file{};
   std::ranges::copy(kMagic, file.begin());
   std::ranges::copy(key, file.begin() + kMagic.size());
@@ -87,7 +87,7 @@ Status write_durably(const std::string& folder, const std::string& name, const K
   return {};
 }
 
-Result<HashKey> decode(const std::string& path, int fd) {
+Result<RouterKey> decode(const std::string& path, int fd) {
   std::array<std::uint8_t, kFileBytes + 1> content{};
   std::size_t size = 0;
   while (size < content.size()) {
@@ -97,7 +97,7 @@ Result<HashKey> decode(const std::string& path, int fd) {
     if (got == 0) break;
     size += static_cast<std::size_t>(got);
   }
-  HashKey key{};
+  RouterKey key{};
   std::copy_n(content.begin() + kMagic.size(), key.size(), key.begin());
   const KeyFile expected = encode(key);
   if (size != kFileBytes || !std::equal(expected.begin(), expected.end(), content.begin())) {
@@ -155,7 +155,7 @@ LockFile::~LockFile() {
   ::close(fd_);
 }
 
-Result<HashKey> load_or_make_hash_key(const std::string& folder) {
+Result<RouterKey> load_or_make_hash_key(const std::string& folder) {
   const std::string path = folder + "/hash.key";
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (file.get() >= 0) {
@@ -163,7 +163,7 @@ Result<HashKey> load_or_make_hash_key(const std::string& folder) {
     return decode(path, file.get());
   }
   if (errno != ENOENT) return system_error("opening " + path, errno);
-  HashKey key{};
+  RouterKey key{};
   if (::getrandom(key.data(), key.size(), 0) != static_cast<ssize_t>(key.size())) {
     return system_error("getting random bytes", errno);
   }

@@ -10,7 +10,7 @@
 
 namespace sluice::controlplane {
 
-using HashKey = std::array<std::uint8_t, 16>;
+using RouterKey = std::array<std::uint8_t, 16>;
 
 // A file that is locked, and holds the process id, for as long as this object lives. The kernel
 // takes the lock away with the process, so that nothing stale can be left.
@@ -30,6 +30,6 @@ class LockFile {
 // Reads <folder>/hash.key, or makes it at random when it is not there. kCorrupt when it is there
 // and unreadable: a wrong key would cost nothing but time, but says that the disk is not to be
 // trusted.
-Result<HashKey> load_or_make_hash_key(const std::string& folder);
+Result<RouterKey> load_or_make_hash_key(const std::string& folder);
 
 }  // namespace sluice::controlplane

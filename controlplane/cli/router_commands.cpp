@@ -68,6 +68,30 @@ void add_registry(Fields& fields, const api::RegistryStatus& r) {
   fields.add("capabilities", with_commas(r.capabilities()));
 }
 
+void add_store(Fields& fields, const api::StoreStatus& s, const Paint& paint) {
+  if (!s.error().empty()) {
+    fields.add("store", fmt::format("{} for {}: {}", paint.bad("failing"),
+                                    duration_text(s.failing_ns()), printable(s.error())));
+    fields.add("",
+               fmt::format("{} changes wait; new agents are refused", with_commas(s.waiting())));
+    return;
+  }
+  fields.add("store",
+             fmt::format("{}, {} agents restored, {} records written", printable(s.directory()),
+                         with_commas(s.restored_agents()), with_commas(s.written())));
+  if (s.not_restored() != 0) {
+    fields.add("", paint.bad(with_commas(s.not_restored()) + " agents could not be restored"));
+  }
+}
+
+void add_base(Fields& fields, const api::BaseStatus& b, const Paint& paint) {
+  if (b.entries() == 0 && b.error().empty() && b.state() == "idle") return;
+  fields.add("base segment", fmt::format("{} routes, {}, {} differ, {}", with_commas(b.entries()),
+                                         bytes_text(b.bytes()),
+                                         with_commas(b.uncovered() + b.deleted()), b.state()));
+  if (!b.error().empty()) fields.add("", paint.warn("last failure: " + printable(b.error())));
+}
+
 std::string port_table(const api::DataplaneStatus& d, const Paint& paint) {
   Table table({"PORT", "ROLE", "LINK", "DEVICE", "HOST INTERFACE", "ADDRESSES"});
   for (const auto& p : d.ports()) {
@@ -113,6 +137,8 @@ std::string render(const api::StatusReply& s, const Paint& paint) {
                paint.bad("not connected") + "; start it with 'systemctl start sluice-dataplane'");
   }
   add_registry(fields, s.registry());
+  if (s.has_store()) add_store(fields, s.store(), paint);
+  if (s.has_base()) add_base(fields, s.base(), paint);
   return fields.text(paint) + port_table(s.dataplane(), paint) + worker_table(s.dataplane(), paint);
 }
 

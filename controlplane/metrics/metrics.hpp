@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "controlplane/base/base_manager.hpp"
 #include "controlplane/host/host.hpp"
 #include "controlplane/link/link.hpp"
 #include "controlplane/link/programmer.hpp"
@@ -30,6 +31,8 @@ struct MetricSources {
   const Programmer& programmer;
   std::vector<std::string> ports;  // names, by number
   std::function<std::uint64_t()> logs_lost;
+  std::function<StoreInfo()> store;
+  std::function<BaseManagerInfo()> base;
 };
 
 std::vector<prometheus::MetricFamily> collect_metrics(const MetricSources& sources);

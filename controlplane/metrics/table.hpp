@@ -175,6 +175,34 @@ inline constexpr OwnRow kOwnRows[] = {
     {"sluice_request_limited_total", "In-band requests over the rate of their sender",
      Kind::kCounter,
      [](const MetricSources& s) { return static_cast<double>(s.inband.counters().rate_limited); }},
+    {"sluice_store_failing", "1 while nothing can be written to the store", Kind::kGauge,
+     [](const MetricSources& s) { return s.store().error.empty() ? 0.0 : 1.0; }},
+    {"sluice_store_waiting_records", "Agents and peers changed and not yet durable", Kind::kGauge,
+     [](const MetricSources& s) { return static_cast<double>(s.store().waiting); }},
+    {"sluice_store_written_records_total", "Agents and peers written to the store", Kind::kCounter,
+     [](const MetricSources& s) { return static_cast<double>(s.store().written); }},
+    {"sluice_store_failed_batches_total", "Batches that could not be written to the store",
+     Kind::kCounter,
+     [](const MetricSources& s) { return static_cast<double>(s.store().failures); }},
+    {"sluice_base_routes", "Routes in the base segment in use", Kind::kGauge,
+     [](const MetricSources& s) { return static_cast<double>(s.base().entries); }},
+    {"sluice_base_bytes", "Size of the base segment in use", Kind::kGauge,
+     [](const MetricSources& s) { return static_cast<double>(s.base().bytes); }},
+    {"sluice_base_uncovered_routes", "Routes that differ from the base segment", Kind::kGauge,
+     [](const MetricSources& s) {
+       const auto info = s.base();
+       return static_cast<double>(info.uncovered + info.deleted);
+     }},
+    {"sluice_base_builds_total", "Base segments built", Kind::kCounter,
+     [](const MetricSources& s) { return static_cast<double>(s.base().built); }},
+    {"sluice_base_failures_total", "Base segments that could not be built or were refused",
+     Kind::kCounter,
+     [](const MetricSources& s) {
+       const auto info = s.base();
+       return static_cast<double>(info.failed + info.refused);
+     }},
+    {"sluice_base_last_build_seconds", "Duration of the last build of a base segment", Kind::kGauge,
+     [](const MetricSources& s) { return static_cast<double>(s.base().last_build_ns) * 1e-9; }},
     {"sluice_log_lost_lines_total", "Log lines that could not be written", Kind::kCounter,
      [](const MetricSources& s) { return static_cast<double>(s.logs_lost()); }},
 };

@@ -4,12 +4,25 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "sluice/base/ids.hpp"
 #include "sluice/base/result.hpp"
 
 namespace sluice::controlplane {
+
+// How it is about what outlives the process. A plain value.
+struct StoreInfo {
+  std::string directory;
+  std::string error;                  // why nothing can be written at present; empty: it can
+  std::uint64_t failing_ns = 0;       // for how long
+  std::uint64_t waiting = 0;          // agents and peers changed and not durable yet
+  std::uint64_t written = 0;          // records, by this process
+  std::uint64_t failures = 0;         // batches that could not be written
+  std::uint64_t restored_agents = 0;  // at start
+  std::uint64_t not_restored = 0;     // damaged, or more than store.agents
+};
 
 class RegistryJournal {
  public:

@@ -30,7 +30,7 @@ TEST_F(StateDirTest, KeyIsMadeOnceAndKept) {
   const auto second = load_or_make_hash_key(folder_);
   ASSERT_TRUE(second);
   EXPECT_EQ(*first, *second);
-  EXPECT_NE(*first, HashKey{});
+  EXPECT_NE(*first, RouterKey{});
   struct stat facts{};
   ASSERT_EQ(::stat(file().c_str(), &facts), 0);
   EXPECT_EQ(facts.st_mode & 0777, 0600u);

@@ -1,0 +1,166 @@
+#include "controlplane/app/keeper.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <asio/post.hpp>
+#include <chrono>
+
+#include "controlplane/app/log.hpp"
+#include "sluice/base/clock.hpp"
+
+namespace sluice::controlplane {
+
+namespace {
+
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+
+store::IndexOptions options_of(const config::Store& config) {
+  store::IndexOptions options;
+  options.directory = config.directory;
+  options.tables = {{kAgentsTable, store::Kind::kRecord, "agents"},
+                    {kPeersTable, store::Kind::kRecord, "peers"}};
+  options.lanes = config.lanes;
+  options.fsync = static_cast<store::Fsync>(config.fsync);
+  options.fsync_interval = std::chrono::milliseconds(config.fsync_interval_ms);
+  options.overlay_bytes = config.overlay_mb * kMiB;
+  options.workers = config.workers;
+  options.bytes_per_second = config.rate_mb * kMiB;
+  return options;
+}
+static_assert(static_cast<int>(store::Fsync::kEach) == static_cast<int>(config::StoreSync::kEach) &&
+              static_cast<int>(store::Fsync::kInterval) ==
+                  static_cast<int>(config::StoreSync::kInterval) &&
+              static_cast<int>(store::Fsync::kNever) ==
+                  static_cast<int>(config::StoreSync::kNever));
+
+// What an operator can do about a store that does not open.
+std::unexpected<Error> with_remedy(Error error, const std::string& folder) {
+  std::string remedy;
+  switch (error.code()) {
+    case ErrorCode::kCorrupt:
+      remedy = fmt::format(
+          "; restore a backup with `sluice store restore`, or move {} away: the router then knows "
+          "only its configuration, and agents register again",
+          folder);
+      break;
+    case ErrorCode::kUnavailable:
+    case ErrorCode::kAlreadyExists:
+      remedy = "; stop the other one, or give this one a folder of its own (store.directory)";
+      break;
+    case ErrorCode::kExhausted:
+      remedy = fmt::format("; make room on the file system of {}", folder);
+      break;
+    default:
+      break;
+  }
+  return std::unexpected(
+      Error(error.code(), "store: " + error.message() + remedy, error.origin(), error.retryable()));
+}
+
+void tell(const Status& status) {
+  if (status) {
+    spdlog::info("event=store_works");
+    return;
+  }
+  spdlog::error(
+      "event=store_failed error={} effect=\"new agents are refused, known ones go on; what was "
+      "confirmed is safe\" remedy=\"make room or mend the disk; it goes on by itself\"",
+      quoted_value(status.error().message()));
+}
+
+}  // namespace
+
+Keeper::Keeper(std::unique_ptr<store::Fs> fs, std::unique_ptr<store::Index> index,
+               std::string folder, bool was_there)
+    : fs_(std::move(fs)),
+      index_(std::move(index)),
+      folder_(std::move(folder)),
+      was_there_(was_there),
+      hash_key_(index_->hash_key()) {}
+
+Keeper::~Keeper() {
+  close();
+}
+
+Result<std::unique_ptr<Keeper>> Keeper::open(const config::Config& config) {
+  const std::string& folder = config.store.directory;
+  auto fs = store::make_posix_fs();
+  auto options = options_of(config.store);
+  const auto names = fs->list(folder);
+  const bool was_there = names && !names->empty();
+  // A store has its own key; a new one gets that of the state folder, which the dataplane may have
+  // already.
+  if (!was_there) {
+    auto key = load_or_make_hash_key(config.router.state_dir);
+    if (!key) return fail(std::move(key.error()), "key of the route table");
+    options.key = HashKey{*key};
+  }
+  const std::uint64_t began = monotonic_ns();
+  auto index = store::Index::open(*fs, std::move(options));
+  if (!index) return with_remedy(std::move(index.error()), folder);
+  spdlog::info("event=store_open directory={} new={} milliseconds={}", folder, !was_there,
+               (monotonic_ns() - began) / kNsPerMs);
+  return std::unique_ptr<Keeper>(new Keeper(std::move(fs), std::move(*index), folder, was_there));
+}
+
+void Keeper::attach(Registry& registry, Forwarding& forwarding, asio::io_context& io) {
+  journal_ = std::make_unique<Journal>(
+      registry, forwarding,
+      [this](store::WriteBatch batch, std::function<void(Status)> done) {
+        index_->write_async(std::move(batch), std::move(done));
+      },
+      [&io](std::function<void()> work) { asio::post(io, std::move(work)); },
+      [] { return Time{monotonic_ns(), realtime_ns()}; });
+  journal_->on_state(tell);
+  registry.set_journal(journal_.get());
+}
+
+Status Keeper::restore(Registry& registry, Forwarding& forwarding, const Tenants& tenants,
+                       Time now) {
+  const std::uint64_t began = monotonic_ns();
+  auto restored = restore_all(index_->snapshot(), registry, forwarding, tenants, *journal_, now);
+  if (!restored) return with_remedy(std::move(restored.error()), folder_);
+  restored_ = *restored;
+  forwarding.set_journal(journal_.get());  // now: what was restored needs no writing
+  if (was_there_) {
+    spdlog::info(
+        "event=restored agents={} leases={} peers={} departed={} outdated={} milliseconds={}",
+        restored_.agents, restored_.leases, restored_.peers, restored_.departed, restored_.outdated,
+        (monotonic_ns() - began) / kNsPerMs);
+  }
+  if (restored_.damaged + restored_.no_room > 0) {
+    spdlog::error(
+        "event=not_restored damaged={} no_room={} remedy=\"no_room: raise store.agents; damaged: "
+        "see `sluice store verify`\"",
+        restored_.damaged, restored_.no_room);
+  }
+  return {};
+}
+
+void Keeper::tick() {
+  journal_->tick();
+}
+
+StoreInfo Keeper::info() const {
+  const JournalInfo journal = journal_->info();
+  StoreInfo info;
+  info.directory = folder_;
+  info.error = journal.error;
+  if (journal.failing_since_ns != 0) info.failing_ns = monotonic_ns() - journal.failing_since_ns;
+  info.waiting = journal.waiting;
+  info.written = journal.written;
+  info.failures = journal.failures;
+  info.restored_agents = restored_.agents;
+  info.not_restored = restored_.damaged + restored_.no_room;
+  return info;
+}
+
+void Keeper::close() {
+  if (!index_) return;
+  if (journal_) journal_->finish();
+  index_.reset();
+}
+
+}  // namespace sluice::controlplane

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# The disk of the store is full, or read-only: new agents are refused and told why, known ones are served and renewed,
+# status and metrics say so; with room again everything goes on by itself, and nothing that was confirmed is lost.
+# shellcheck source=tests/e2e/router.sh disable=SC2317  # functions are called by name
+. "$(dirname "$0")/router.sh"
+
+mkdir "$work/disk"
+mount -t tmpfs -o size=24m,mode=755 tmpfs "$work/disk"
+write_router r <<YAML
+$two_ports
+leases: {default-s: 2, min-s: 1, grace-s: 1}
+store: {directory: $work/disk/store, overlay-mb: 1}
+YAML
+start_router r 1 2
+listen_as h2 bob 10.77.2.1
+is "the store is well" "$(get .store.error status)" ""
+
+failing() { [ -n "$(get .store.error status)" ]; }
+dd if=/dev/zero of="$work/disk/filler" bs=64k 2>"$work/out" || true
+# The log has some room of its own, which eight kilobytes an agent use up.
+large=()
+for i in {10..39}; do large+=(--capability "filler$i/$(printf 'x%.0s' {1..240})"); done
+n=0
+until failing || [ $((++n)) -gt 400 ]; do
+  ask agent add "$(agent "filler$n")" "10.77.1.9:$((7000 + n))" --tenant 1 "${large[@]}" >"$work/out" 2>&1 || true
+done
+note "full after $n agents"
+check "a full disk is noticed" failing
+check "status names it" bash -c "'$sluice' --socket /run/r/api.sock status | grep -qiE 'store +failing for .*(space|full)'"
+check "so does the log" logged r-cp 'event=store_failed .*remedy='
+status=0
+ask agent add "$(agent late)" 10.77.1.9:9 --tenant 1 >"$work/said" 2>&1 || status=$?
+is "an agent cannot be added" "$status" 1
+check "and it is said why" grep -qiE 'space|full' "$work/said"
+is "nor is it there" "$(get "[.agents[]? | select(.name == \"$(agent late)\")] | length" agent list)" 0
+status=0
+options carol 10.77.1.1
+in_host h1 timeout 10 "$sluice" listen "${given[@]}" --timeout 1 >"$work/said" 2>&1 || status=$?
+is "an agent cannot register" "$status" 1
+check "and is told why" grep -qE 'cannot keep it over a restart' "$work/said"
+renewed() { get .renewed_ns agent show "$(agent bob)"; }
+before=$(renewed)
+has_renewed() { [ "$(renewed)" -gt "$before" ]; }
+check "known agents are renewed" wait_for 5 has_renewed
+metric() { curl -s http://127.0.0.1:9464/metrics | awk -v name="$1" '$1 == name {print $2}'; }
+is "the metric says so" "$(metric sluice_store_failing)" 1
+is "told once" "$(grep -c 'event=store_failed' "$work/r-cp.log")" 1
+
+rm "$work/disk/filler"
+works() { ! failing; }
+check "with room again it works by itself" wait_for 10 works
+check "and says so" logged r-cp 'event=store_works'
+waiting_none() { gets 0 .store.waiting status; }
+check "nothing is owed" wait_for 5 waiting_none
+listen_as h1 carol 10.77.1.1
+is "agents register again" "$(get .origin agent show "$(agent carol)")" registered
+kill9 r-cp
+start_controlplane r
+is "and survive" "$(get .origin agent show "$(agent carol)") $(get .origin agent show "$(agent bob)")" "registered registered"
+
+# ---- Read-only.
+stop r-cp
+mount -o remount,ro "$work/disk"
+status=0
+timeout 20 "$controlplane" --config "$work/r.yaml" >"$work/said" 2>&1 || status=$?
+is "on a read-only disk it does not start" "$status" 1
+check "and says why, with the folder" grep -qiE "store: .*$work/disk/store.*read-only" "$work/said"
+mount -o remount,rw "$work/disk"
+start_controlplane r
+is "writable again everybody is there" "$(get .origin agent show "$(agent bob)")" registered
+finish
