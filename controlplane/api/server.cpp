@@ -16,6 +16,7 @@
 
 #include "controlplane/api/cluster_service.hpp"
 #include "controlplane/api/services.hpp"
+#include "controlplane/api/store_service.hpp"
 
 namespace sluice::controlplane {
 
@@ -62,7 +63,8 @@ struct ApiServer::Impl {
         router(control, subsystems, stopping),
         agents(control, subsystems),
         forwarding(control, subsystems),
-        cluster(control, subsystems, stopping) {}
+        cluster(control, subsystems, stopping),
+        store(control, subsystems, stopping) {}
 
   std::atomic<bool> stopping{false};
   ControlThread control;
@@ -70,6 +72,7 @@ struct ApiServer::Impl {
   AgentsService agents;
   ForwardingService forwarding;
   ClusterService cluster;
+  StoreService store;
   std::string socket;
   std::unique_ptr<grpc::Server> server;
 };
@@ -101,6 +104,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(const ApiOptions& options,
   builder.RegisterService(&impl->agents);
   builder.RegisterService(&impl->forwarding);
   builder.RegisterService(&impl->cluster);
+  builder.RegisterService(&impl->store);
   // The socket is born closed to everybody else, and opened when its group is right.
   const mode_t before = ::umask(0177);
   impl->server = builder.BuildAndStart();

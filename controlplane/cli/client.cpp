@@ -5,6 +5,7 @@
 
 #include "controlplane/cli/text.hpp"
 #include "sluice.grpc.pb.h"
+#include "store.grpc.pb.h"
 
 namespace sluice::cli {
 namespace {
@@ -66,12 +67,14 @@ struct Client::Stubs {
   explicit Stubs(const std::shared_ptr<grpc::Channel>& channel)
       : Router(api::Router::NewStub(channel)),
         Agents(api::Agents::NewStub(channel)),
-        Forwarding(api::Forwarding::NewStub(channel)) {}
+        Forwarding(api::Forwarding::NewStub(channel)),
+        Store(api::Store::NewStub(channel)) {}
 
   // Named as the services are, for the list of calls.
   std::unique_ptr<api::Router::Stub> Router;
   std::unique_ptr<api::Agents::Stub> Agents;
   std::unique_ptr<api::Forwarding::Stub> Forwarding;
+  std::unique_ptr<api::Store::Stub> Store;
 };
 
 Client::Client(std::string socket, std::chrono::nanoseconds timeout)

@@ -9,6 +9,7 @@
 
 #include "sluice.pb.h"
 #include "sluice/base/result.hpp"
+#include "store.pb.h"
 
 // X(service, method, request, reply)
 #define SLUICE_API_CALLS(X)                                              \
@@ -31,12 +32,17 @@
   X(Forwarding, AddPeer, AddPeerRequest, AddPeerReply)                   \
   X(Forwarding, DeletePeer, DeletePeerRequest, DeletePeerReply)          \
   X(Forwarding, ListPeers, ListPeersRequest, ListPeersReply)             \
-  X(Forwarding, ListTenants, ListTenantsRequest, ListTenantsReply)
+  X(Forwarding, ListTenants, ListTenantsRequest, ListTenantsReply)       \
+  X(Store, Show, ShowStoreRequest, ShowStoreReply)
 // The same for answers that are streams.
-#define SLUICE_API_STREAMS(X)                   \
-  X(Router, Trace, TraceRequest, TraceReply)    \
-  X(Agents, List, ListAgentsRequest, AgentPage) \
-  X(Forwarding, ListAdjacencies, ListAdjacenciesRequest, AdjacencyPage)
+#define SLUICE_API_STREAMS(X)                                           \
+  X(Router, Trace, TraceRequest, TraceReply)                            \
+  X(Agents, List, ListAgentsRequest, AgentPage)                         \
+  X(Forwarding, ListAdjacencies, ListAdjacenciesRequest, AdjacencyPage) \
+  X(Store, Verify, VerifyStoreRequest, VerifyStoreReply)                \
+  X(Store, Backup, BackupStoreRequest, BackupStoreReply)                \
+  X(Store, Compact, CompactStoreRequest, CompactStoreReply)             \
+  X(Store, Migrate, MigrateStoreRequest, MigrateStoreReply)
 
 namespace sluice::cli {
 

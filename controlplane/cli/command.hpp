@@ -30,6 +30,7 @@ enum class Kind : std::uint8_t {
   kCount,     // 1 upwards, with k, M or G
   kRate,      // per second, with k, M or G, 0: as fast as possible
   kSize,      // bytes of payload
+  kBytes,     // of memory or disk, with K, M, G or T, which are powers of 1024
   kDuration,  // "2", "2s", "500ms", "1.5m"
   kClass,     // 0 to 7
   kOrigin,    // static, registered, peer

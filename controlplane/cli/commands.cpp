@@ -20,6 +20,11 @@ constexpr Parameter kNewPeer[] = {{"PEER", Kind::kText, "a name for it"},
 constexpr Parameter kFile[] = {{"FILE", Kind::kFile,
                                 "checked here, without the control plane; default: the one in use",
                                 true}};
+constexpr Parameter kBackupFolder[] = {
+    {"FOLDER", Kind::kFile,
+     "a new one, where the control plane may write; with the store on one file system nothing is "
+     "copied"}};
+constexpr Parameter kBackup[] = {{"BACKUP", Kind::kFile, "the folder of a backup"}};
 constexpr Parameter kShell[] = {{"SHELL", Kind::kShell, "bash"}};
 constexpr Parameter kLine[] = {{"LINE", Kind::kText, "the command line up to the cursor"}};
 
@@ -60,6 +65,26 @@ constexpr Option kTraceOptions[] = {
      "only messages for this agent or capability"},
     {"count", "N", Form::kValue, Kind::kCount, "end after so many messages, at most 10000", "1"},
     {"timeout", "SECONDS", Form::kValue, Kind::kDuration, "end after this time", "60"}};
+
+constexpr Option kRestoreOptions[] = {
+    {"directory", "FOLDER", Form::kValue, Kind::kFile,
+     "where the store shall be; default: store.directory of the configuration"},
+    {"replace", "", Form::kFlag, Kind::kText,
+     "set the store aside that is there, as FOLDER.old-1"}};
+constexpr Option kMigrateOptions[] = {
+    {"lanes", "N", Form::kValue, Kind::kCount, "1 to 64 parts that are compacted independently"},
+    {"format", "N", Form::kValue, Kind::kCount, "version of the segment files"}};
+constexpr Option kEstimateOptions[] = {
+    {"agents", "N", Form::kRequired, Kind::kCount, "how many agents"},
+    {"capabilities", "N", Form::kValue, Kind::kNumber, "how many different ones", "0"},
+    {"per-agent", "N", Form::kValue, Kind::kNumber, "capabilities that an agent offers", "1"},
+    {"lanes", "N", Form::kValue, Kind::kCount, "as configured: store.lanes", "4"},
+    {"no-base", "", Form::kFlag, Kind::kText, "without a base segment: store.base is off"},
+    {"memory", "BYTES", Form::kValue, Kind::kBytes,
+     "what the machine has for the router; the rest is divided over the caches"},
+    {"measured", "CACHE:LOOKUPS:HITS:ENTRIES", Form::kRepeated, Kind::kText,
+     "what was seen of the cache positive, negative or capability; with all three the division "
+     "follows them"}};
 
 // Of ping, send and listen.
 constexpr Option kRouter{"router", "ADDRESS", Form::kRequired, Kind::kRouter,
@@ -173,6 +198,20 @@ constexpr Command kCommands[] = {
     {"peer", "list", "other routers", kNoParameters, kNoOptions, peer_list},
     {"tenant", "list", "tenants, their limits and whom they may address", kNoParameters, kNoOptions,
      tenant_list},
+    {"store", "status", "what outlives a restart: size, health, layout, work done", kNoParameters,
+     kNoOptions, store_status},
+    {"store", "verify", "check every checksum of the store", kNoParameters, kNoOptions,
+     store_verify},
+    {"store", "backup", "make a backup while everything goes on", kBackupFolder, kNoOptions,
+     store_backup},
+    {"store", "restore", "put a backup in place, with the control plane stopped", kBackup,
+     kRestoreOptions, store_restore},
+    {"store", "compact", "merge all segments now, to one in each lane and form", kNoParameters,
+     kNoOptions, store_compact},
+    {"store", "migrate", "write the store anew in another layout while everything goes on",
+     kNoParameters, kMigrateOptions, store_migrate},
+    {"store", "estimate", "memory and disk that a fleet takes, and the best division of caches",
+     kNoParameters, kEstimateOptions, store_estimate},
     {"stats", "", "counters of ports and workers; rates with --watch", kNoParameters, kStatsOptions,
      stats},
     {"drops", "", "what was dropped and why", kNoParameters, kDropsOptions, drops},

@@ -36,6 +36,14 @@ Outcome tenant_list(Context& c);
 Outcome config_show(Context& c);
 Outcome config_check(Context& c);
 Outcome config_reload(Context& c);
+// store_commands.cpp, store_offline.cpp
+Outcome store_status(Context& c);
+Outcome store_verify(Context& c);
+Outcome store_backup(Context& c);
+Outcome store_restore(Context& c);
+Outcome store_compact(Context& c);
+Outcome store_migrate(Context& c);
+Outcome store_estimate(Context& c);
 // trace_command.cpp
 Outcome trace(Context& c);
 // ping.cpp, send.cpp, listen.cpp

@@ -45,7 +45,8 @@ sluice \- look at and steer a Sluice router; ping, send and listen as an agent
 [arguments] [options]
 .SH DESCRIPTION
 The commands ping, send and listen are an agent's side and speak UDP to a router.
-config check with a file, completion and version need nothing but this machine.
+config check with a file, store restore, store estimate, completion and version need nothing but
+this machine.
 All others talk to the router's control plane on its unix socket.
 .PP
 Options may stand before or after a command and its arguments.

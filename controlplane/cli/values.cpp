@@ -75,6 +75,9 @@ struct Unit {
   double factor;
 };
 constexpr Unit kCounts[] = {{"", 1}, {"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}};
+constexpr Unit kBytes[] = {{"", 1},         {"K", 0x1p10},   {"M", 0x1p20},
+                           {"G", 0x1p30},   {"T", 0x1p40},   {"KiB", 0x1p10},
+                           {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
 constexpr Unit kTimes[] = {{"", 1e9},   {"s", 1e9},  {"ms", 1e6},   {"us", 1e3},
                            {"ns", 1.0}, {"m", 60e9}, {"min", 60e9}, {"h", 3600e9}};
 
@@ -115,6 +118,12 @@ Result<std::uint64_t> parse_count(std::string_view text) {
   if (error == std::errc{} && end == text.data() + text.size()) return whole;
   const auto value = in_units(text, kCounts);
   if (!value || *value != std::floor(*value)) return wrong(text, "a number, like 1000, 10k or 2M");
+  return static_cast<std::uint64_t>(*value);
+}
+
+Result<std::uint64_t> parse_bytes(std::string_view text) {
+  const auto value = in_units(text, kBytes);
+  if (!value) return wrong(text, "a size, like 512M, 24G or 1T");
   return static_cast<std::uint64_t>(*value);
 }
 
@@ -179,6 +188,8 @@ Status check_value(Kind kind, std::string_view text) {
       return without_value(parse_count(text));
     case Kind::kSize:
       return in_range(text, 0, 65423, "a payload size in bytes");
+    case Kind::kBytes:
+      return without_value(parse_bytes(text));
     case Kind::kDuration:
       return without_value(parse_duration(text));
     case Kind::kClass:

@@ -17,6 +17,8 @@ Status check_value(Kind kind, std::string_view text);
 
 // 1500, 10k, 2.5M, 1G; decimal multiples; nothing negative, no fraction of one.
 Result<std::uint64_t> parse_count(std::string_view text);
+// 4096, 512M, 1.5G, 2T, also as 2TiB; multiples of 1024.
+Result<std::uint64_t> parse_bytes(std::string_view text);
 // 2, 2s, 500ms, 100us, 1.5m, 1h; without a unit it is seconds.
 Result<std::chrono::nanoseconds> parse_duration(std::string_view text);
 Result<agent::Token> parse_token(std::string_view text);
