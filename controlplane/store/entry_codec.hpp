@@ -35,6 +35,8 @@ class EntryReader {
   // False at the end, and where the bytes are damaged or no entry. The spans point into the file.
   bool next(Entry& entry) noexcept;
   bool damaged() const noexcept { return damaged_; }
+  // What lies here is not what must be here; also for a caller that knows more. Always false.
+  bool set_damaged() noexcept;
   // Of the next entry; of the bad one when damaged.
   std::uint64_t offset() const noexcept { return at_; }
 
@@ -46,7 +48,6 @@ class EntryReader {
   bool need(std::uint64_t n) noexcept;
   bool varint(std::uint64_t& value, std::uint64_t limit) noexcept;
   std::span<const std::uint8_t> take(std::uint64_t n) noexcept;
-  bool set_damaged() noexcept;
 
   const std::uint8_t* file_ = nullptr;
   std::uint64_t at_ = 0;

@@ -228,7 +228,7 @@ Segment::Found Segment::find(const Hash128& hash, KeyEntries& entries,
 
 bool Segment::KeyEntries::next(Entry& entry) noexcept {
   if (left_ == 0 || damaged_) return false;
-  damaged_ = !reader_.next(entry) || entry.hash != hash_;
+  damaged_ = (!reader_.next(entry) || entry.hash != hash_) && !reader_.set_damaged();
   --left_;
   return !damaged_;
 }
