@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
 
+#include "cluster.grpc.pb.h"
 #include "controlplane/cli/text.hpp"
 #include "sluice.grpc.pb.h"
 #include "store.grpc.pb.h"
@@ -68,12 +69,14 @@ struct Client::Stubs {
       : Router(api::Router::NewStub(channel)),
         Agents(api::Agents::NewStub(channel)),
         Forwarding(api::Forwarding::NewStub(channel)),
+        Cluster(api::Cluster::NewStub(channel)),
         Store(api::Store::NewStub(channel)) {}
 
   // Named as the services are, for the list of calls.
   std::unique_ptr<api::Router::Stub> Router;
   std::unique_ptr<api::Agents::Stub> Agents;
   std::unique_ptr<api::Forwarding::Stub> Forwarding;
+  std::unique_ptr<api::Cluster::Stub> Cluster;
   std::unique_ptr<api::Store::Stub> Store;
 };
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "cluster.pb.h"
 #include "sluice.pb.h"
 #include "sluice/base/result.hpp"
 #include "store.pb.h"
@@ -33,12 +34,19 @@
   X(Forwarding, DeletePeer, DeletePeerRequest, DeletePeerReply)          \
   X(Forwarding, ListPeers, ListPeersRequest, ListPeersReply)             \
   X(Forwarding, ListTenants, ListTenantsRequest, ListTenantsReply)       \
+  X(Cluster, ListNodes, ListNodesRequest, ListNodesReply)                \
+  X(Cluster, ForceLeave, ForceLeaveRequest, ForceLeaveReply)             \
+  X(Cluster, Leave, LeaveRequest, LeaveReply)                            \
+  X(Cluster, ListKeys, ListKeysRequest, ListKeysReply)                   \
+  X(Cluster, StepKey, StepKeyRequest, StepKeyReply)                      \
+  X(Cluster, JoinToken, JoinTokenRequest, JoinTokenReply)                \
   X(Store, Show, ShowStoreRequest, ShowStoreReply)
 // The same for answers that are streams.
 #define SLUICE_API_STREAMS(X)                                           \
   X(Router, Trace, TraceRequest, TraceReply)                            \
   X(Agents, List, ListAgentsRequest, AgentPage)                         \
   X(Forwarding, ListAdjacencies, ListAdjacenciesRequest, AdjacencyPage) \
+  X(Cluster, Events, ClusterEventsRequest, ClusterEvent)                \
   X(Store, Verify, VerifyStoreRequest, VerifyStoreReply)                \
   X(Store, Backup, BackupStoreRequest, BackupStoreReply)                \
   X(Store, Compact, CompactStoreRequest, CompactStoreReply)             \

@@ -23,6 +23,7 @@ enum class Kind : std::uint8_t {
   kCapability,  // name
   kPort,        // name of a port
   kPeer,        // name of a peer
+  kNode,        // name of a member of the cluster
   kTenant,      // 0 to 65535
   kEndpoint,    // address, UDP port optional
   kRouter,      // address with UDP port
@@ -36,6 +37,7 @@ enum class Kind : std::uint8_t {
   kOrigin,    // static, registered, peer
   kToken,     // 64 hexadecimal digits
   kNumber,    // any 64-bit number
+  kKeyStep,   // list, add, use, remove
   kShell,     // "bash"
 };
 

@@ -17,6 +17,10 @@ constexpr Parameter kNewAgent[] = {
     {"ENDPOINT", Kind::kEndpoint, "where it listens, like 10.0.0.5:7601"}};
 constexpr Parameter kNewPeer[] = {{"PEER", Kind::kText, "a name for it"},
                                   {"ADDRESS", Kind::kEndpoint, "where messages for its agents go"}};
+constexpr Parameter kNode[] = {{"NODE", Kind::kNode, "name of the member"}};
+constexpr Parameter kKeyStep[] = {
+    {"ACTION", Kind::kKeyStep, "list, add, use or remove; on all routers, in this order"},
+    {"KEY", Kind::kText, "fingerprint; with add a key in base64, or none for a new one", true}};
 constexpr Parameter kFile[] = {{"FILE", Kind::kFile,
                                 "checked here, without the control plane; default: the one in use",
                                 true}};
@@ -52,6 +56,17 @@ constexpr Option kListOptions[] = {
     {"peer", "PEER", Form::kValue, Kind::kPeer, "only those of this peer"},
     {"limit", "N", Form::kValue, Kind::kCount, "at most so many"}};
 constexpr Option kTokenOptions[] = {kTenant};
+constexpr Option kInitOptions[] = {
+    {"token", "TOKEN", Form::kValue, Kind::kText, "from 'sluice cluster join-token' of a member"},
+    {"keys-file", "FILE", Form::kValue, Kind::kFile, "where the keys go",
+     "/var/lib/sluice/cluster.keys"}};
+constexpr Option kKeysOptions[] = {
+    {"others-done", "", Form::kFlag, Kind::kText,
+     "members that are no routers, such as serf agents, were seen to with their own means"}};
+constexpr Option kEventsOptions[] = {
+    {"all", "", Form::kFlag, Kind::kText, "begin with those of before that are still known"},
+    {"count", "N", Form::kValue, Kind::kCount, "end after so many"},
+    {"for", "SECONDS", Form::kValue, Kind::kDuration, "end after this time"}};
 constexpr Option kPortOptions[] = {kOnPort};
 constexpr Option kStatsOptions[] = {
     {"port", "PORT", Form::kRepeated, Kind::kPort, "only this port; may be given several times"},
@@ -173,7 +188,7 @@ constexpr std::span<const Option> kNoOptions;
 constexpr Command kCommands[] = {
     {"status", "", "the router as a whole: processes, link, tables, ports, workers", kNoParameters,
      kStatusOptions, status},
-    {"agent", "add", "add a static agent, until the control plane restarts", kNewAgent, kAddOptions,
+    {"agent", "add", "add a static agent, kept until it is deleted", kNewAgent, kAddOptions,
      agent_add},
     {"agent", "delete", "delete an agent", kAgent, kNoOptions, agent_delete},
     {"agent", "list", "all agents, in the order of their ids", kNoParameters, kListOptions,
@@ -192,12 +207,25 @@ constexpr Command kCommands[] = {
     {"port", "show", "everything known of one port", kPort, kNoOptions, port_show},
     {"neighbor", "list", "the kernel's neighbours on the ports", kNoParameters, kPortOptions,
      neighbor_list},
-    {"peer", "add", "add another router, until the control plane restarts", kNewPeer, kNoOptions,
-     peer_add},
+    {"peer", "add", "add another router, kept until it is deleted", kNewPeer, kNoOptions, peer_add},
     {"peer", "delete", "delete another router with its agents", kPeer, kNoOptions, peer_delete},
     {"peer", "list", "other routers", kNoParameters, kNoOptions, peer_list},
     {"tenant", "list", "tenants, their limits and whom they may address", kNoParameters, kNoOptions,
      tenant_list},
+    {"node", "list", "the members of the cluster", kNoParameters, kNoOptions, node_list},
+    {"node", "show", "everything known of one member", kNode, kNoOptions, node_show},
+    {"node", "leave", "take this router out of the cluster until it is restarted", kNoParameters,
+     kNoOptions, node_leave},
+    {"node", "force-leave", "a failed member will not come back: do not wait for it", kNode,
+     kNoOptions, node_force_leave},
+    {"cluster", "init", "make the keys of a new cluster, or take over those of a token",
+     kNoParameters, kInitOptions, cluster_init},
+    {"cluster", "join-token", "print what another router needs to join; a secret", kNoParameters,
+     kNoOptions, cluster_join_token},
+    {"cluster", "keys", "show the keys of the cluster, or change them without a gap", kKeyStep,
+     kKeysOptions, cluster_keys},
+    {"cluster", "events", "follow what happens in the cluster", kNoParameters, kEventsOptions,
+     cluster_events},
     {"store", "status", "what outlives a restart: size, health, layout, work done", kNoParameters,
      kNoOptions, store_status},
     {"store", "verify", "check every checksum of the store", kNoParameters, kNoOptions,

@@ -110,6 +110,12 @@ Candidates values_of(Kind kind, Client& client, const std::string& prefix) {
           found.push_back(peer.name());
       }
       return found;
+    case Kind::kNode:
+      if (const auto nodes = client.call(api::ListNodesRequest{}); nodes) {
+        for (const auto& node : nodes->nodes())
+          found.push_back(node.name());
+      }
+      return found;
     case Kind::kTenant:
       if (const auto tenants = client.call(api::ListTenantsRequest{}); tenants) {
         for (const auto& tenant : tenants->tenants())

@@ -32,6 +32,16 @@ Outcome peer_add(Context& c);
 Outcome peer_delete(Context& c);
 Outcome peer_list(Context& c);
 Outcome tenant_list(Context& c);
+// node_commands.cpp
+Outcome node_list(Context& c);
+Outcome node_show(Context& c);
+Outcome node_leave(Context& c);
+Outcome node_force_leave(Context& c);
+// cluster_commands.cpp
+Outcome cluster_init(Context& c);
+Outcome cluster_join_token(Context& c);
+Outcome cluster_events(Context& c);
+Outcome cluster_keys(Context& c);
 // config_commands.cpp
 Outcome config_show(Context& c);
 Outcome config_check(Context& c);

@@ -13,6 +13,7 @@ namespace sluice::cli {
 namespace {
 
 constexpr std::string_view kOrigins[] = {"static", "registered", "peer"};
+constexpr std::string_view kKeySteps[] = {"list", "add", "use", "remove"};
 constexpr std::string_view kShells[] = {"bash"};
 
 std::unexpected<Error> wrong(std::string_view text, std::string_view expected) {
@@ -156,6 +157,7 @@ Result<std::uint8_t> lifetime_code(std::chrono::nanoseconds lifetime) {
 
 std::span<const std::string_view> choices(Kind kind) noexcept {
   if (kind == Kind::kOrigin) return kOrigins;
+  if (kind == Kind::kKeyStep) return kKeySteps;
   if (kind == Kind::kShell) return kShells;
   return {};
 }
@@ -197,9 +199,11 @@ Status check_value(Kind kind, std::string_view text) {
     case Kind::kToken:
       return without_value(parse_token(text));
     case Kind::kOrigin:
+    case Kind::kKeyStep:
     case Kind::kShell:
       return one_of(text, choices(kind));
     case Kind::kText:
+    case Kind::kNode:
     case Kind::kFile:
       break;
   }

@@ -2,13 +2,16 @@
 // JSON, compared with the files under golden/. SLUICE_UPDATE_GOLDEN=1 writes those files anew.
 #include <gtest/gtest.h>
 
+#include <stdlib.h>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "controlplane/cli/command.hpp"
 #include "fixture.hpp"
+#include "sluice/base/base64.hpp"
 #include "sluice/wire/inet.hpp"
 
 namespace sluice::cli {
@@ -77,6 +80,31 @@ const std::vector<Row>& rows() {
       {"peer-delete", {"peer", "delete", "r2"}, R"(DeletePeer name: "r2")"},
       {"peer-list", {"peer", "list"}, "ListPeers"},
       {"tenant-list", {"tenant", "list"}, "ListTenants"},
+      {"node-list", {"node", "list"}, "ListNodes"},
+      {"node-show", {"node", "show", "r1"}, R"(ListNodes name: "r1")"},
+      {"node-leave", {"node", "leave"}, "Leave"},
+      {"node-force-leave", {"node", "force-leave", "r2"}, R"(ForceLeave name: "r2")"},
+      {"cluster-join-token", {"cluster", "join-token"}, "JoinToken"},
+      {"cluster-keys-list", {"cluster", "keys", "list"}, "ListKeys"},
+      {"cluster-keys-add", {"cluster", "keys", "add"}, "StepKey step: KEY_ADD"},
+      {"cluster-keys-use",
+       {"cluster", "keys", "use", "0123", "--others-done"},
+       R"(StepKey step: KEY_USE key: "0123" others_done: true)"},
+      {"cluster-keys-remove",
+       {"cluster", "keys", "remove", "0123"},
+       R"(StepKey step: KEY_REMOVE key: "0123")"},
+      {"cluster-events",
+       {"cluster", "events", "--all", "--count", "1", "--for", "2"},
+       "Events from_start: true count: 1 timeout_s: 2"},
+      {"store-status", {"store", "status"}, "ShowStore"},
+      {"store-verify", {"store", "verify"}, "Verify"},
+      {"store-backup",
+       {"store", "backup", "/var/lib/sluice//x/../backup"},
+       R"(Backup directory: "/var/lib/sluice/backup")"},
+      {"store-compact", {"store", "compact"}, "Compact"},
+      {"store-migrate",
+       {"store", "migrate", "--lanes", "8", "--format", "2"},
+       "Migrate lanes: 8 format: 2"},
       {"stats",
        {"stats", "--port", "agents", "--port", "core"},
        R"(Stats ports: "agents" ports: "core")"},
@@ -260,8 +288,9 @@ TEST_F(Commands, TraceWithoutAMessageFails) {
 }
 
 TEST(CommandTable, EveryCommandHasATest) {
-  std::vector<std::string> tested = {"config show", "trace",      "ping",     "send",
-                                     "listen",      "completion", "complete", "man"};
+  std::vector<std::string> tested = {"cluster init", "config show",   "trace",         "ping",
+                                     "send",         "listen",        "completion",    "complete",
+                                     "man",          "store restore", "store estimate"};
   for (const auto& row : rows()) {
     tested.push_back(row.words[0]);
     if (row.words.size() > 1) tested.push_back(row.words[0] + " " + row.words[1]);
@@ -271,6 +300,45 @@ TEST(CommandTable, EveryCommandHasATest) {
                              (command.verb.empty() ? "" : std::string(" ").append(command.verb));
     EXPECT_NE(std::ranges::find(tested, name), tested.end()) << name;
   }
+}
+
+// Works without any control plane: what it makes is for one that does not run yet.
+TEST_F(Commands, ClusterInitMakesKeysOrTakesThoseOfAToken) {
+  std::string folder = (std::filesystem::temp_directory_path() / "sluice-init-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const auto file = folder + "/keys";
+  const auto made = run_words({"cluster", "init", "--keys-file", file});
+  EXPECT_EQ(made.status, kDone) << made.err;
+  EXPECT_NE(made.out.find("keys-file: " + file), std::string::npos) << made.out;
+  std::ifstream keys(file);
+  std::string comment;
+  std::string key;
+  std::getline(keys, comment);
+  std::getline(keys, key);
+  EXPECT_EQ(from_base64(key).value_or("").size(), 32U);
+  EXPECT_EQ(std::filesystem::status(file).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  // Never twice: the first would be lost.
+  const auto again = run_words({"cluster", "init", "--keys-file", file});
+  EXPECT_EQ(again.status, kFailed);
+  EXPECT_NE(again.err.find("File exists"), std::string::npos) << again.err;
+
+  const auto token = "sluice1." + to_base64("join 192.0.2.1:7946\nlabel blue\nkey " + key + "\n");
+  const auto taken = run_words({"cluster", "init", "--token", token, "--keys-file", file + "2"});
+  EXPECT_EQ(taken.status, kDone) << taken.err;
+  EXPECT_NE(taken.out.find("join: [\"192.0.2.1:7946\"]\n  label: \"blue\""), std::string::npos);
+  std::ifstream copied(file + "2");
+  std::string text((std::istreambuf_iterator<char>(copied)), {});
+  EXPECT_NE(text.find(key), std::string::npos);
+  for (const std::string bad : {"x", "sluice1.x", "sluice1.!!!!"})
+    EXPECT_EQ(run_words({"cluster", "init", "--token", bad, "--keys-file", file + "3"}).status, 2);
+  std::filesystem::remove_all(folder);
+}
+
+TEST_F(Commands, ClusterKeysNeedsAKeyWhereOneIsMeant) {
+  EXPECT_EQ(router_.run({"cluster", "keys", "use"}).status, 2);
+  EXPECT_EQ(router_.run({"cluster", "keys", "list", "0123"}).status, 2);
+  EXPECT_EQ(router_.run({"cluster", "keys", "swap"}).status, 2);
 }
 
 }  // namespace

@@ -57,7 +57,10 @@ TEST(Help, NamesEveryCommandAndOption) {
   for (const auto& command : commands()) {
     if (command.hidden) continue;
     EXPECT_NE(overview.out.find("  " + name_of(command) + " "), std::string::npos);
-    EXPECT_NE(page.find(".SS " + name_of(command)), std::string::npos) << name_of(command);
+    std::string heading = ".SS " + name_of(command);
+    for (auto at = heading.find('-'); at != std::string::npos; at = heading.find('-', at + 2))
+      heading.insert(at, 1, '\\');
+    EXPECT_NE(page.find(heading), std::string::npos) << heading;
     std::vector<std::string> words = {std::string(command.noun)};
     if (!command.verb.empty()) words.emplace_back(command.verb);
     words.emplace_back("--help");

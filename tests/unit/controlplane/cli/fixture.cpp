@@ -13,7 +13,8 @@ std::string described(std::string_view call, const google::protobuf::Message& re
 }  // namespace
 
 struct FakeControlPlane::Services {
-  explicit Services(FakeState& state) : router(state), agents(state), forwarding(state) {}
+  explicit Services(FakeState& state)
+      : router(state), agents(state), forwarding(state), cluster(state), store(state) {}
 
 // Unary calls: note the request, give the answer.
 #define FAKE(method, request, reply, ...)                                                  \
@@ -78,12 +79,39 @@ struct FakeControlPlane::Services {
     FAKE_STREAM(ListAdjacencies, ListAdjacenciesRequest, AdjacencyPage, s.adjacencies)
     FakeState& s;
   };
+  struct Cluster : api::Cluster::Service {
+    explicit Cluster(FakeState& state) : s(state) {}
+    FAKE(ListNodes, ListNodesRequest, ListNodesReply, *answer = s.nodes)
+    FAKE(ForceLeave, ForceLeaveRequest, ForceLeaveReply, answer->Clear())
+    FAKE(Leave, LeaveRequest, LeaveReply, answer->Clear())
+    FAKE(ListKeys, ListKeysRequest, ListKeysReply, *answer = s.keys)
+    FAKE(StepKey, StepKeyRequest, StepKeyReply, *answer = s.key_step)
+    FAKE(JoinToken, JoinTokenRequest, JoinTokenReply, *answer = s.join_token)
+    FAKE_STREAM(Events, ClusterEventsRequest, ClusterEvent, s.cluster_events)
+    FakeState& s;
+  };
+  struct Store : api::Store::Service {
+    explicit Store(FakeState& state) : s(state) {}
+    grpc::Status Show(grpc::ServerContext*, const api::ShowStoreRequest* asked,
+                      api::ShowStoreReply* answer) override {
+      s.requests.push_back(described("ShowStore", *asked));
+      *answer = s.store;
+      return s.error;
+    }
+    FAKE_STREAM(Verify, VerifyStoreRequest, VerifyStoreReply, s.verified)
+    FAKE_STREAM(Backup, BackupStoreRequest, BackupStoreReply, s.backup)
+    FAKE_STREAM(Compact, CompactStoreRequest, CompactStoreReply, s.compacted)
+    FAKE_STREAM(Migrate, MigrateStoreRequest, MigrateStoreReply, s.migrated)
+    FakeState& s;
+  };
 #undef FAKE
 #undef FAKE_STREAM
 
   Router router;
   Agents agents;
   Forwarding forwarding;
+  Cluster cluster;
+  Store store;
 };
 
 FakeControlPlane::FakeControlPlane() : services_(std::make_unique<Services>(state_)) {
@@ -96,6 +124,8 @@ FakeControlPlane::FakeControlPlane() : services_(std::make_unique<Services>(stat
   builder.RegisterService(&services_->router);
   builder.RegisterService(&services_->agents);
   builder.RegisterService(&services_->forwarding);
+  builder.RegisterService(&services_->store);
+  builder.RegisterService(&services_->cluster);
   server_ = builder.BuildAndStart();
 }
 

@@ -9,9 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "cluster.grpc.pb.h"
 #include "controlplane/cli/cli.hpp"
 #include "sluice.grpc.pb.h"
 #include "sluice/base/names.hpp"
+#include "store.grpc.pb.h"
 
 namespace sluice::cli {
 
@@ -44,6 +46,16 @@ struct FakeState {
   api::Peer peer;
   api::ListPeersReply peers;
   api::ListTenantsReply tenants;
+  api::ShowStoreReply store;
+  std::vector<api::VerifyStoreReply> verified;
+  std::vector<api::BackupStoreReply> backup;
+  std::vector<api::CompactStoreReply> compacted;
+  std::vector<api::MigrateStoreReply> migrated;
+  api::ListNodesReply nodes;
+  api::ListKeysReply keys;
+  api::StepKeyReply key_step;
+  api::JoinTokenReply join_token;
+  std::vector<api::ClusterEvent> cluster_events;
 };
 
 struct Ran {

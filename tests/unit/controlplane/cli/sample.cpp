@@ -184,9 +184,144 @@ void fill_forwarding(FakeState& state) {
   t.set_has_key(true);
 }
 
+void fill_node(api::Node& n, const char* name, const char* address, api::NodeState state) {
+  n.set_name(name);
+  n.set_address(address);
+  n.set_state(state);
+  n.set_incarnation(3);
+  n.set_state_age_ns(3'600'000'000'000);
+  n.set_answered_age_ns(500'000'000);
+  n.set_protocol_min(1);
+  n.set_protocol_max(5);
+  n.set_protocol_current(2);
+}
+
+void fill_cluster(FakeState& state) {
+  auto& self = *state.nodes.add_nodes();
+  fill_node(self, "r1", "192.0.2.1:7946", api::NODE_ALIVE);
+  self.set_self(true);
+  self.set_router(true);
+  auto& tag = *self.add_tags();
+  tag.set_key("zone");
+  tag.set_value("z1");
+  fill_node(*state.nodes.add_nodes(), "serf-1", "192.0.2.9:7946", api::NODE_DEAD);
+  auto& c = *state.nodes.mutable_cluster();
+  c.set_name("r1");
+  c.set_bind("0.0.0.0:7946");
+  c.set_advertise("192.0.2.1:7946");
+  c.set_health(2);
+  c.set_alive(1);
+  c.set_dead(1);
+  c.set_lost_peers(1);
+  auto& key = *state.keys.add_keys();
+  key.set_fingerprint("0123456789ab");
+  key.set_here(true);
+  key.set_primary_here(true);
+  key.set_routers(2);
+  key.set_primary(2);
+  state.keys.set_routers(3);
+  state.keys.set_others(1);
+  state.key_step.set_fingerprint("0123456789ab");
+  state.key_step.set_routers(3);
+  state.join_token.set_token("sluice1.am9pbiAxOTIuMC4yLjE6Nzk0Ngo=");
+  auto& event = state.cluster_events.emplace_back();
+  event.set_sequence(7);
+  event.set_time_ns(1'800'000'000'000'000'000);
+  event.set_kind("failed");
+  event.set_node("serf-1");
+  event.set_address("192.0.2.9:7946");
+  event.set_incarnation(3);
+  event.set_from("r1");
+}
+
+template <class Reply>
+void add_progress(std::vector<Reply>& replies) {
+  auto& progress = *replies.emplace_back().mutable_progress();
+  progress.set_done(std::uint64_t{1} << 30);
+  progress.set_total(std::uint64_t{4} << 30);
+  replies.emplace_back();
+}
+
+void fill_store_contents(api::ShowStoreReply& store) {
+  store.set_sequence(1'234'567);
+  store.set_generation(42);
+  store.set_format(2);
+  store.set_lanes(4);
+  store.set_entries(1'000'100);
+  store.set_segment_bytes(123'456'789);
+  store.set_hot_bytes(34'000'000);
+  store.set_log_bytes(8 << 20);
+  store.set_debt_bytes(1 << 20);
+  store.set_verified_bytes(50);
+  store.set_to_verify_bytes(100);
+  auto& table = *store.add_tables();
+  table.set_id(1);
+  table.set_name("agents");
+  table.set_kind("record");
+  auto& tree = *store.add_trees();
+  tree.set_form("exact");
+  tree.set_lane(3);
+  tree.set_overlay_entries(100);
+  tree.set_overlay_bytes(12'345);
+  tree.add_segment_entries(1000);
+  tree.add_segment_entries(999'000);
+  tree.set_segment_bytes(123'456'789);
+  tree.set_debt_bytes(1 << 20);
+  tree.set_size_ratio(8);
+  store.add_trees()->set_form("compact");  // empty: not shown
+}
+
+void fill_store(FakeState& state) {
+  auto& store = state.store;
+  store.set_directory("/var/lib/sluice/store");
+  store.set_waiting(3);
+  store.set_disk_free_bytes(std::uint64_t{10} << 30);
+  store.set_disk_total_bytes(std::uint64_t{40} << 30);
+  fill_store_contents(store);
+  store.set_lookups(2000);
+  store.set_hits(1990);
+  store.set_segment_probes(2500);
+  store.set_filter_false_positives(4);
+  store.set_writes(1'234'567);
+  store.set_batches(20'000);
+  store.set_slowed_writes(2);
+  store.set_stall_ns(1'500'000);
+  store.set_fsyncs(19'000);
+  store.set_fsync_ns(19'000 * std::uint64_t{170'000});
+  store.set_fsync_max_ns(4'200'000);
+  store.set_flushes(12);
+  store.set_compactions(5);
+  store.set_compaction_read_bytes(500'000'000);
+  store.set_compaction_written_bytes(450'000'000);
+  add_progress(state.verified);
+  auto& verified = *state.verified.back().mutable_report();
+  verified.set_files(9);
+  verified.set_bytes(123'456'789);
+  add_progress(state.backup);
+  auto& copied = *state.backup.back().mutable_report();
+  copied.set_directory("/var/lib/sluice/backup");
+  copied.set_files(9);
+  copied.set_bytes(123'456'789);
+  copied.set_sequence(1'234'567);
+  add_progress(state.compacted);
+  auto& compacted = *state.compacted.back().mutable_report();
+  compacted.set_segments_before(12);
+  compacted.set_segments(4);
+  compacted.set_bytes_before(200'000'000);
+  compacted.set_bytes(123'456'789);
+  add_progress(state.migrated);
+  auto& migrated = *state.migrated.back().mutable_report();
+  migrated.set_lanes_before(4);
+  migrated.set_lanes(8);
+  migrated.set_format_before(1);
+  migrated.set_format(2);
+}
+
 }  // namespace
 
 void fill(FakeState& state) {
+  fill_store(state);
+  fill_cluster(state);
   fill_status(state.status);
   fill_port(*state.status.mutable_dataplane()->add_ports());
   fill_agent(state.agent);

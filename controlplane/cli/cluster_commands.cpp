@@ -1,0 +1,185 @@
+// cluster init, join-token, events, keys
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include "controlplane/cli/context.hpp"
+#include "controlplane/cli/handlers.hpp"
+#include "sluice/base/base64.hpp"
+#include "sluice/base/random.hpp"
+
+namespace sluice::cli {
+namespace {
+
+constexpr std::string_view kTokenMark = "sluice1.";
+
+// What a token says, line by line: "join ADDRESS", "label TEXT", "key BASE64".
+struct Token {
+  std::vector<std::string> join;
+  std::string label;
+  std::vector<std::string> keys;
+};
+
+std::optional<Token> parse_token(std::string_view text) {
+  if (!text.starts_with(kTokenMark)) return std::nullopt;
+  const auto lines = from_base64(text.substr(kTokenMark.size()));
+  if (!lines) return std::nullopt;
+  Token token;
+  for (std::string_view rest = *lines; !rest.empty();) {
+    const auto end = std::min(rest.find('\n'), rest.size());
+    const auto line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (line.starts_with("join ")) token.join.emplace_back(line.substr(5));
+    if (line.starts_with("label ")) token.label = line.substr(6);
+    if (line.starts_with("key ")) token.keys.emplace_back(line.substr(4));
+  }
+  return token;
+}
+
+std::string new_key() {
+  const auto bytes = random_bytes<32>();
+  return to_base64({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+// Never over one that is there: its cluster would be cut off.
+Status write_keys(const std::string& path, const std::vector<std::string>& keys) {
+  std::string text = "# Keys of the cluster, the one in use first. Keep them secret.\n";
+  for (const auto& key : keys)
+    text += key + "\n";
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    return fail(errno == EEXIST ? ErrorCode::kAlreadyExists : ErrorCode::kUnavailable,
+                fmt::format("cannot make {}: {}", path, std::strerror(errno)));
+  }
+  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       ::fsync(fd) == 0;
+  const int error = errno;
+  ::close(fd);
+  if (written) return {};
+  ::unlink(path.c_str());
+  return fail(ErrorCode::kUnavailable,
+              fmt::format("cannot write {}: {}", path, std::strerror(error)));
+}
+
+std::string section_of(const Token& token, const std::string& path) {
+  std::string text = "cluster:\n  bind: 0.0.0.0\n";
+  if (!token.join.empty()) {
+    text += "  join: [";
+    for (std::size_t i = 0; i < token.join.size(); ++i)
+      text += fmt::format("{}\"{}\"", i > 0 ? ", " : "", printable(token.join[i]));
+    text += "]\n";
+  }
+  if (!token.label.empty()) text += fmt::format("  label: \"{}\"\n", printable(token.label));
+  text += token.keys.empty() ? "  encryption: false\n" : fmt::format("  keys-file: {}\n", path);
+  return text;
+}
+
+std::string render_keys(const api::ListKeysReply& r, const Paint& paint) {
+  Table table({"KEY", "HERE", ">ROUTERS", ">IN USE BY"});
+  for (const auto& k : r.keys()) {
+    const auto all = k.routers() == r.routers();
+    const auto have = fmt::format("{} of {}", k.routers(), r.routers());
+    table.row({k.fingerprint(), k.primary_here() ? paint.good("in use") : yes_no(k.here()),
+               all ? have : paint.warn(have), fmt::format("{}", k.primary())});
+  }
+  std::string text = table.text(paint);
+  if (r.others() > 0) {
+    text +=
+        paint.warn(fmt::format("{} members do not tell which keys they have", r.others())) + "\n";
+  }
+  return text;
+}
+
+Outcome step_key(Context& c, api::KeyStep step, std::string_view done) {
+  api::StepKeyRequest request;
+  request.set_step(step);
+  request.set_key(c.args.text("KEY"));
+  request.set_others_done(c.args.has("others-done"));
+  if (step != api::KEY_ADD && request.key().empty()) {
+    return wrong_usage("which key? 'sluice cluster keys list' shows them");
+  }
+  const auto reply = c.client.call(request);
+  if (!reply) return std::unexpected(reply.error());
+  c.print(c.json ? JsonWriter().value(*reply).take()
+                 : fmt::format("key {} {}, told to {} routers\n", reply->fingerprint(), done,
+                               reply->routers()));
+  return kDone;
+}
+
+std::string event_line(const api::ClusterEvent& e) {
+  std::string text = fmt::format("{}  {:<11}", time_text(e.time_ns()), e.kind());
+  if (!e.node().empty()) text += " " + printable(e.node());
+  if (!e.address().empty()) text += " at " + e.address();
+  if (!e.from().empty() && e.from() != e.node()) text += ", said by " + printable(e.from());
+  return text + "\n";
+}
+
+}  // namespace
+
+Outcome cluster_init(Context& c) {
+  const std::string path = c.args.text("keys-file");
+  Token token;
+  if (const auto text = c.args.text("token"); !text.empty()) {
+    const auto parsed = parse_token(text);
+    if (!parsed) return wrong_usage("--token: not one that 'sluice cluster join-token' prints");
+    token = *parsed;
+  } else {
+    token.keys.push_back(new_key());
+  }
+  if (!token.keys.empty()) {
+    if (auto ok = write_keys(path, token.keys); !ok) return std::unexpected(ok.error());
+  }
+  const auto section = section_of(token, path);
+  if (c.json) {
+    JsonWriter json;
+    json.begin_object().member("keys_file", path).member("section", section).end_object();
+    c.print(json.take());
+    return kDone;
+  }
+  if (!token.keys.empty()) c.print(fmt::format("made {}\n", path));
+  c.print("Put into the configuration, then restart sluice-controlplane:\n\n" + section);
+  return kDone;
+}
+
+Outcome cluster_join_token(Context& c) {
+  const auto reply = c.client.call(api::JoinTokenRequest{});
+  if (!reply) return std::unexpected(reply.error());
+  c.print(c.json ? JsonWriter().value(*reply).take() : reply->token() + "\n");
+  return kDone;
+}
+
+Outcome cluster_keys(Context& c) {
+  const auto action = c.args.text("ACTION");
+  if (action == "add") return step_key(c, api::KEY_ADD, "added");
+  if (action == "use") return step_key(c, api::KEY_USE, "in use");
+  if (action == "remove") return step_key(c, api::KEY_REMOVE, "removed");
+  if (c.args.has("KEY")) return wrong_usage("list takes no key");
+  return show(c, c.client.call(api::ListKeysRequest{}), render_keys);
+}
+
+Outcome cluster_events(Context& c) {
+  constexpr auto kGrace = std::chrono::seconds(5);  // the control plane ends the stream first
+  constexpr auto kForEver = std::chrono::hours(24 * 365);
+  api::ClusterEventsRequest request;
+  request.set_from_start(c.args.has("all"));
+  if (c.args.has("count")) request.set_count(static_cast<std::uint32_t>(c.args.number("count")));
+  c.client.set_timeout(kForEver);
+  if (c.args.has("for")) {
+    const auto time = std::chrono::ceil<std::chrono::seconds>(c.args.duration("for"));
+    request.set_timeout_s(static_cast<std::uint32_t>(time.count()));
+    c.client.set_timeout(time + kGrace);
+  }
+  const auto done = c.client.call(request, [&](const api::ClusterEvent& event) {
+    c.print(c.json ? JsonWriter(false).value(event).take() : event_line(event));
+    return true;
+  });
+  if (!done) return std::unexpected(done.error());
+  return kDone;
+}
+
+}  // namespace sluice::cli
