@@ -17,6 +17,7 @@ constexpr std::chrono::milliseconds kLook{200};   // without being told
 constexpr std::chrono::milliseconds kRetry{250};  // after a failure
 constexpr std::size_t kUrgentSealed = 3;          // of one tree: the rate limit is lifted
 constexpr std::uint64_t kObserveNs = kNsPerSecond;
+constexpr std::uint64_t kTellAgainNs = 60 * kNsPerSecond;
 
 std::size_t segment_limit(const Version& version) noexcept {
   std::size_t old = 0;
@@ -182,11 +183,15 @@ void Compactor::finish(const Job& job, const Status& status) {
   mark(job, false);
   ++events_;
   if (status) {
+    if (!failure_.empty()) spdlog::info("event=compaction_works_again");
     failure_.clear();
   } else if (!stop_.load()) {
     ++failures_;
-    if (failure_ != status.error().message())
+    const std::uint64_t now = monotonic_ns();
+    if (now >= tell_again_ns_) {  // the texts differ from try to try
       spdlog::error("event=compaction_failed error=\"{}\"", status.error().message());
+      tell_again_ns_ = now + kTellAgainNs;
+    }
     failure_ = status.error().message();
   }
   changed_.notify_all();

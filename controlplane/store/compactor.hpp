@@ -98,6 +98,7 @@ class Compactor {
   std::set<std::uint64_t> busy_files_;
   std::string failure_;
   std::uint64_t failures_ = 0;
+  std::uint64_t tell_again_ns_ = 0;
   CompactionPolicy policy_;
   std::uint64_t seen_lookups_ = 0;
   std::uint64_t seen_writes_ = 0;

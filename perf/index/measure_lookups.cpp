@@ -1,0 +1,154 @@
+// Lookups by size and batch, hits and misses; one by one beside the other engines.
+#include <algorithm>
+#include <array>
+#include <random>
+#include <thread>
+
+#include "perf/index/bench.hpp"
+#include "perf/support/tsc.hpp"
+
+namespace sluice::perf {
+namespace {
+
+namespace store = controlplane::store;
+
+constexpr std::uint8_t kTable = 1;
+constexpr std::size_t kStream = 1U << 22;
+
+std::vector<Id> stream_of(std::uint64_t keys, bool hits) {
+  std::mt19937_64 random(keys);
+  std::vector<Id> ids(kStream);
+  for (Id& id : ids) {
+    const std::uint64_t number = random() % keys;
+    id = bench_id(hits ? number : number + (std::uint64_t{1} << 40));
+  }
+  return ids;
+}
+
+// Cycles per key of lookups in batches.
+double cycles_per_key(const store::Index& index, const std::vector<Id>& ids, unsigned batch,
+                      std::uint64_t count, bool hits) {
+  std::array<std::uint64_t, store::kMaxLookup> values;
+  static std::size_t at = 0;
+  std::uint64_t found = 0;
+  const std::uint64_t batches = count / batch;
+  const std::uint64_t start = tsc_begin();
+  for (std::uint64_t i = 0; i < batches; ++i) {
+    if (at + batch > ids.size()) at = 0;
+    const auto mask = index.lookup(kTable, 0, &ids[at], batch, values.data());
+    at += batch;
+    if (!mask) give_up(mask.error().message());
+    found += static_cast<std::uint64_t>(std::popcount(*mask));
+    keep(values);
+  }
+  const std::uint64_t end = tsc_end();
+  if (found != (hits ? batches * batch : 0)) give_up("a lookup gave a wrong answer");
+  return static_cast<double>(end - start) / static_cast<double>(batches * batch);
+}
+
+std::string shape_of(const store::Index& index) {
+  std::size_t most = 0;
+  for (const auto& tree : index.metrics().trees)
+    most = std::max(most, tree.segment_entries.size());
+  return fmt::format("{} segments and overlay", most);
+}
+
+void measure_state(const IndexBenchOptions& options, store::Index& index, std::uint64_t keys,
+                   std::string_view state) {
+  const std::string shape = shape_of(index);
+  for (const bool hits : {true, false}) {
+    const std::vector<Id> ids = stream_of(keys, hits);
+    for (const unsigned batch : options.batches) {
+      Measurement cycles("index_lookup_cycles", "cycles");
+      cycles.param("keys", keys).param("batch", batch).param("result", hits ? "hit" : "miss");
+      cycles.param("state", state).param("shape", shape);
+      cycles_per_key(index, ids, batch, options.lookups_per_run / 4, hits);
+      for (int run = 0; run < options.runs; ++run)
+        cycles.add(cycles_per_key(index, ids, batch, options.lookups_per_run, hits));
+      cycles.print();
+    }
+  }
+}
+
+// All levels: written in random order, not compacted by hand; what is newest is in the overlays.
+void measure_ours(const IndexBenchOptions& options, std::uint64_t keys) {
+  const Scratch scratch(options, "lookups");
+  auto index = open_index(scratch.path(), store::Fsync::kNever, true);
+  store::WriteBatch batch;
+  for (std::uint64_t i = 0; i < keys;) {
+    batch.clear();
+    for (int n = 0; n < 64 && i < keys; ++n, ++i)
+      batch.put(kTable, 0, bench_id(i).bytes, i);
+    if (const Status done = index->write(batch); !done) give_up(done.error().message());
+  }
+  wait_until_idle(*index);
+  measure_state(options, *index, keys, "all levels");
+  if (const Status done = index->maintenance().compact({}); !done) give_up(done.error().message());
+  measure_state(options, *index, keys, "compacted");
+}
+
+void measure_one_by_one(const IndexBenchOptions& options, const std::string& name) {
+  const std::uint64_t keys = options.other_keys;
+  const Scratch scratch(options, "one-" + name);
+  const auto engine = open_engine(name, scratch.path(), store::Fsync::kNever);
+  if (engine == nullptr) {
+    progress("index_bench: built without {}", name);
+    return;
+  }
+  load(*engine, keys);
+  engine->settle();
+  const std::vector<Id> ids = stream_of(keys, true);
+  Measurement ns("index_lookup_one_ns", "ns");
+  ns.param("engine", engine->name()).param("keys", keys);
+  const std::uint64_t count = std::max<std::uint64_t>(1000, options.lookups_per_run / 8);
+  std::size_t at = 0;
+  for (int run = -1; run < options.runs; ++run) {  // the first warms up
+    const std::uint64_t start = monotonic_ns();
+    for (std::uint64_t i = 0; i < count; ++i) {
+      std::uint64_t value = 0;
+      if (!engine->get(ids[at], value)) give_up("a key is missing");
+      keep(value);
+      at = (at + 1) % ids.size();
+    }
+    if (run >= 0) ns.add(static_cast<double>(monotonic_ns() - start) / static_cast<double>(count));
+  }
+  ns.print();
+  Measurement disk("index_disk_bytes_per_key", "bytes");
+  disk.param("engine", engine->name()).param("keys", keys);
+  disk.add(static_cast<double>(directory_bytes(scratch.path())) / static_cast<double>(keys));
+  disk.print();
+}
+
+}  // namespace
+
+void measure_lookups(const IndexBenchOptions& options) {
+  if (wanted(options.engines, "sluice")) {
+    for (const std::uint64_t keys : options.keys)
+      measure_ours(options, keys);
+  }
+  for (const std::string& name : options.engines)
+    measure_one_by_one(options, name);
+}
+
+// Of numbers in the compact form, everything in one segment per lane.
+void measure_memory(const IndexBenchOptions& options) {
+  for (const std::uint64_t keys : options.keys) {
+    const Scratch scratch(options, "memory");
+    auto engine = open_sluice(scratch.path(), store::Fsync::kNever);
+    load(*engine, keys);
+    engine->settle();
+    engine.reset();
+    const auto index = open_index(scratch.path(), store::Fsync::kNever, false);
+    const store::IndexMetrics metrics = index->metrics();
+    Measurement hot("index_hot_bytes_per_key", "bytes");
+    hot.param("keys", keys).param("form", "compact");
+    hot.add(static_cast<double>(metrics.hot_bytes) / static_cast<double>(keys));
+    hot.print();
+    Measurement disk("index_segment_bytes_per_key", "bytes");
+    disk.param("keys", keys).param("form", "compact");
+    disk.add(static_cast<double>(metrics.segment_bytes) / static_cast<double>(keys));
+    disk.print();
+  }
+}
+
+}  // namespace sluice::perf
