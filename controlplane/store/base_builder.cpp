@@ -103,12 +103,15 @@ class BaseBuilder::Run {
       : builder_(builder), file_(file), pace_(pace) {}
 
   Result<BaseInfo> write() {
-    if (Status planned = plan(); !planned) return std::unexpected(planned.error());
-    if (Status reserved = file_.reserve(header_.total_bytes); !reserved) {
-      return std::unexpected(reserved.error());
+    for (unsigned attempt = 0;; ++attempt) {
+      if (Status planned = plan(attempt); !planned) return std::unexpected(planned.error());
+      if (Status reserved = file_.reserve(header_.total_bytes); !reserved) {
+        return std::unexpected(reserved.error());
+      }
+      build_parts();
+      if (!error_) break;
+      if (!unplaced_ || attempt + 1 == kPhfAttempts) return std::unexpected(*error_);
     }
-    build_parts();
-    if (error_) return std::unexpected(*error_);
     if (Status rest = write_rest(); !rest) return std::unexpected(rest.error());
     return BaseInfo{header_.id, header_.total_bytes, header_.entries, header_.dictionary_entries};
   }
@@ -126,14 +129,17 @@ class BaseBuilder::Run {
   }
 
   // Counts parts, and by them decides the function's geometry and the file's layout.
-  Status plan() {
+  Status plan(unsigned attempt) {
+    error_.reset();
+    unplaced_ = false;
+    next_part_ = 0;
     const std::uint32_t parts = phf_parts(builder_.entries_);
     const PhfView split({.parts = parts, .buckets = 1, .slots = 1}, nullptr, nullptr);
     counts_.assign(parts, 0);
     for (std::size_t range = 0; range < builder_.ranges_.size(); ++range)
       for_range(range, [&](const Packed& key) { ++counts_[split.part({key.lo(), 0})]; });
     const Result<PhfGeometry> geometry =
-        phf_geometry(builder_.entries_, parts, std::ranges::max(counts_));
+        phf_geometry(builder_.entries_, parts, std::ranges::max(counts_), attempt);
     if (!geometry) return std::unexpected(geometry.error());
     geometry_ = *geometry;
     seeds_.assign(parts, 0);
@@ -170,10 +176,10 @@ class BaseBuilder::Run {
     for (std::uint32_t part = next_part_++; part < geometry_.parts; part = next_part_++) {
       gather(part, packed, keys);
       const Result<std::uint8_t> seed = function.build(keys, pilots);
-      if (!seed) return stop(seed.error());
+      if (!seed) return stop(seed.error(), seed.error().code() == ErrorCode::kUnavailable);
       fill(packed, *seed, pilots, records);
       if (Status written = write_part(part, *seed, pilots, records); !written) {
-        return stop(written.error());
+        return stop(written.error(), false);
       }
     }
   }
@@ -231,10 +237,12 @@ class BaseBuilder::Run {
   }
 
   // The first error is the one that is told; the others stop at their next part.
-  void stop(const Error& error) {
+  void stop(const Error& error, bool unplaced) {
     next_part_ = geometry_.parts;
     const std::lock_guard lock(error_mutex_);
-    if (!error_) error_ = error;
+    if (error_) return;
+    error_ = error;
+    unplaced_ = unplaced;
   }
 
   Status write_rest() {
@@ -288,6 +296,7 @@ class BaseBuilder::Run {
   std::mutex file_mutex_;
   std::mutex error_mutex_;
   std::optional<Error> error_;
+  bool unplaced_ = false;  // the error is that no seed places a part: another geometry can help
 };
 
 Result<BaseInfo> BaseBuilder::finish(Fs& fs, const std::string& path, Pace& pace) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace sluice::controlplane::store {
@@ -18,7 +19,10 @@ constexpr std::uint64_t kKeysPerPart = 120'000;
 constexpr double kKeysPerBucket = 3.5;
 constexpr double kLoad = 0.98;          // keys per slot on the average
 constexpr double kLargestLoad = 0.993;  // of the largest part
-constexpr unsigned kSeeds = 256;
+constexpr unsigned kSeeds = 16;
+// Chance weighs more in small parts: they get so much more than their share.
+constexpr double kMoreSlots = 6;
+constexpr double kMoreBuckets = 4;
 constexpr unsigned kPilots = 256;
 // Beyond so many evictions per slot a part does not converge any more.
 constexpr std::uint64_t kEvictionsPerSlot = 10;
@@ -31,13 +35,16 @@ std::uint32_t phf_parts(std::uint64_t keys) noexcept {
 }
 
 Result<PhfGeometry> phf_geometry(std::uint64_t keys, std::uint32_t parts,
-                                 std::uint64_t largest_part) {
+                                 std::uint64_t largest_part, unsigned attempt) {
   const double per_part = static_cast<double>(keys) / parts;
+  const double more = 1 + 0.03 * attempt;
   const double slots = std::max(per_part / kLoad, static_cast<double>(largest_part) / kLargestLoad);
   const PhfGeometry geometry{
       .parts = parts,
-      .buckets = static_cast<std::uint32_t>(per_part / kKeysPerBucket) + 1,
-      .slots = static_cast<std::uint32_t>(std::min(slots, 1e9)) + 2,
+      .buckets = static_cast<std::uint32_t>(more * per_part / kKeysPerBucket + kMoreBuckets),
+      .slots = static_cast<std::uint32_t>(
+          std::min(more * slots, 1e9) +
+          kMoreSlots * (attempt + std::log2(static_cast<double>(largest_part) + 2))),
   };
   if (!index::valid(geometry)) {
     return fail(ErrorCode::kExhausted, fmt::format("{} keys are too many for one segment", keys),
@@ -67,7 +74,7 @@ Result<std::uint8_t> PhfPartBuilder::build(std::span<const Hash128> keys,
     if (place_all(static_cast<std::uint8_t>(seed), pilots)) return static_cast<std::uint8_t>(seed);
     ++failed_seeds_;
   }
-  return fail(ErrorCode::kInternal, fmt::format("no seed places {} keys", keys.size()),
+  return fail(ErrorCode::kUnavailable, fmt::format("no seed places {} keys", keys.size()),
               ErrorOrigin::kStore);
 }
 

@@ -22,9 +22,12 @@ namespace sluice::controlplane::store {
 // their sizes, which chance decides, are near each other.
 std::uint32_t phf_parts(std::uint64_t keys) noexcept;
 
-// `largest_part`: keys of the largest part, as counted; all parts get slots for it.
+// `largest_part`: keys of the largest part, as counted; all parts get slots for it. When a part
+// cannot be built (kUnavailable of PhfPartBuilder::build), the whole set is tried again with the
+// next attempt, which has more slots and buckets.
+inline constexpr unsigned kPhfAttempts = 16;
 Result<index::PhfGeometry> phf_geometry(std::uint64_t keys, std::uint32_t parts,
-                                        std::uint64_t largest_part);
+                                        std::uint64_t largest_part, unsigned attempt = 0);
 
 class PhfPartBuilder {
  public:
@@ -32,7 +35,8 @@ class PhfPartBuilder {
   explicit PhfPartBuilder(const index::PhfGeometry& geometry);
 
   // Fills `pilots` (geometry.buckets of them) for the keys of one part and gives its seed. Equal
-  // keys (in the bits that the function uses) are kAlreadyExists.
+  // keys (in the bits that the function uses) are kAlreadyExists; when no seed places them all, it
+  // is kUnavailable.
   Result<std::uint8_t> build(std::span<const Hash128> keys, std::span<std::uint8_t> pilots);
 
   // How many buckets were thrown out, and seeds failed, in all parts so far.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <vector>
@@ -159,93 +160,142 @@ class SegmentWriter::State {
     header_.fences = fences_.size();
   }
 
+  // The function of all keys, of which those of a part lie between two starts.
+  struct Function {
+    std::vector<std::size_t> starts;
+    std::vector<std::uint8_t> seeds;  // of the function, then of the filter
+    std::vector<std::uint8_t> pilots;
+
+    std::span<const std::uint8_t> pilots_of(std::uint32_t part, const PhfGeometry& g) const {
+      return std::span(pilots).subspan(std::size_t{part} * g.buckets, g.buckets);
+    }
+  };
+
+  // Parts follow each other in the order of the keys.
   template <class Key>
-  Status plan(const std::vector<Key>& keys, std::vector<std::size_t>& starts) {
-    const std::uint32_t parts = phf_parts(keys.size());
-    const PhfView split({.parts = parts, .buckets = 1, .slots = 1}, nullptr, nullptr);
-    // Parts follow each other in the order of the keys.
-    starts.assign(parts + 1, keys.size());
+  static std::vector<std::size_t> split(const std::vector<Key>& keys, std::uint32_t parts) {
+    const PhfView by({.parts = parts, .buckets = 1, .slots = 1}, nullptr, nullptr);
+    std::vector<std::size_t> starts(parts + 1, keys.size());
     starts[0] = 0;
     for (std::uint32_t part = 1; part < parts; ++part) {
-      starts[part] = static_cast<std::size_t>(
-          std::partition_point(keys.begin() + static_cast<std::ptrdiff_t>(starts[part - 1]),
-                               keys.end(),
-                               [&](const Key& key) { return split.part(key.hash()) < part; }) -
-          keys.begin());
+      const auto from = keys.begin() + static_cast<std::ptrdiff_t>(starts[part - 1]);
+      const auto to = std::partition_point(
+          from, keys.end(), [&](const Key& key) { return by.part(key.hash()) < part; });
+      starts[part] = static_cast<std::size_t>(to - keys.begin());
     }
-    std::size_t largest = 0;
+    return starts;
+  }
+
+  template <class Key>
+  static void hashes_of(std::span<const Key> keys, std::vector<Hash128>& hashes) {
+    hashes.clear();
+    for (const Key& key : keys)
+      hashes.push_back(key.hash());
+  }
+
+  template <class Key>
+  static std::span<const Key> keys_of(const std::vector<Key>& keys, const Function& function,
+                                      std::uint32_t part) {
+    return std::span(keys).subspan(function.starts[part],
+                                   function.starts[part + 1] - function.starts[part]);
+  }
+
+  template <class Key>
+  Result<Function> build_function(const std::vector<Key>& keys) {
+    const std::uint32_t parts = phf_parts(keys.size());
+    Function function{.starts = split(keys, parts),
+                      .seeds = std::vector<std::uint8_t>(2 * std::size_t{parts}),
+                      .pilots = {}};
+    largest_part_ = 0;
     for (std::uint32_t part = 0; part < parts; ++part)
-      largest = std::max(largest, starts[part + 1] - starts[part]);
-    const Result<PhfGeometry> function = phf_geometry(keys.size(), parts, largest);
-    if (!function) return std::unexpected(function.error());
-    header_.parts = parts;
-    header_.buckets = function->buckets;
-    header_.slots = function->slots;
-    if (options_.filter) {
-      const FuseGeometry filter = fuse_geometry(parts, largest);
-      header_.filter_segment_bytes = filter.segment_bytes;
-      header_.filter_segments = filter.segments;
+      largest_part_ = std::max(largest_part_, function.starts[part + 1] - function.starts[part]);
+    for (unsigned attempt = 0;; ++attempt) {
+      const auto geometry = phf_geometry(keys.size(), parts, largest_part_, attempt);
+      if (!geometry) return std::unexpected(geometry.error());
+      header_.parts = parts;
+      header_.buckets = geometry->buckets;
+      header_.slots = geometry->slots;
+      const Status built = build_parts(keys, function);
+      if (built) return function;
+      if (built.error().code() != ErrorCode::kUnavailable || attempt + 1 == kPhfAttempts) {
+        return std::unexpected(built.error());
+      }
     }
-    set_segment_offsets(header_);
+  }
+
+  template <class Key>
+  Status build_parts(const std::vector<Key>& keys, Function& function) {
+    const PhfGeometry geometry = header_.function();
+    function.pilots.assign(geometry.pilot_count(), 0);
+    PhfPartBuilder builder(geometry);
+    std::vector<Hash128> hashes;
+    for (std::uint32_t part = 0; part < geometry.parts; ++part) {
+      hashes_of(keys_of(keys, function, part), hashes);
+      const auto pilots = std::span(function.pilots)
+                              .subspan(std::size_t{part} * geometry.buckets, geometry.buckets);
+      const Result<std::uint8_t> seed = builder.build(hashes, pilots);
+      if (!seed) return std::unexpected(seed.error());
+      function.seeds[part] = *seed;
+    }
     return {};
+  }
+
+  // Empty when there shall be none.
+  template <class Key>
+  Result<std::vector<std::uint8_t>> build_filter(const std::vector<Key>& keys, Function& function) {
+    std::vector<std::uint8_t> filter;
+    if (!options_.filter) return filter;
+    const FuseGeometry geometry = fuse_geometry(header_.parts, largest_part_);
+    header_.filter_segment_bytes = geometry.segment_bytes;
+    header_.filter_segments = geometry.segments;
+    filter.resize(geometry.byte_count());
+    FuseBuilder builder(geometry);
+    std::vector<Hash128> hashes;
+    for (std::uint32_t part = 0; part < geometry.parts; ++part) {
+      hashes_of(keys_of(keys, function, part), hashes);
+      const auto out =
+          std::span(filter).subspan(part * geometry.part_bytes(), geometry.part_bytes());
+      const Result<std::uint8_t> seed = builder.build(hashes, out);
+      if (!seed) return std::unexpected(seed.error());
+      function.seeds[geometry.parts + part] = *seed;
+    }
+    return filter;
   }
 
   // Records, pilots, filter, seeds, fences, checksums, header.
   template <class Key>
   Status write_rest(const std::vector<Key>& keys) {
-    std::vector<std::size_t> starts;
-    if (Status planned = plan(keys, starts); !planned) return planned;
+    Result<Function> function = build_function(keys);
+    if (!function) return std::unexpected(function.error());
+    const Result<std::vector<std::uint8_t>> filter = build_filter(keys, *function);
+    if (!filter) return std::unexpected(filter.error());
+    set_segment_offsets(header_);
     if (Status aligned = output_.align(); !aligned) return aligned;
-    const PhfGeometry geometry = header_.function();
-    const FuseGeometry filter_geometry = header_.filter();
-    std::vector<std::uint8_t> pilots(geometry.pilot_count());
-    std::vector<std::uint8_t> filter(options_.filter ? filter_geometry.byte_count() : 0);
-    std::vector<std::uint8_t> seeds(2 * std::size_t{geometry.parts});
-    PhfPartBuilder function(geometry);
-    std::optional<FuseBuilder> fuse;
-    if (options_.filter) fuse.emplace(filter_geometry);
-    std::vector<Hash128> hashes;
-    for (std::uint32_t part = 0; part < geometry.parts; ++part) {
-      const std::span<const Key> of_part =
-          std::span(keys).subspan(starts[part], starts[part + 1] - starts[part]);
-      hashes.clear();
-      for (const Key& key : of_part)
-        hashes.push_back(key.hash());
-      const auto part_pilots =
-          std::span(pilots).subspan(std::size_t{part} * geometry.buckets, geometry.buckets);
-      const Result<std::uint8_t> seed = function.build(hashes, part_pilots);
-      if (!seed) return std::unexpected(seed.error());
-      seeds[part] = *seed;
-      if (Status written = write_records(of_part, hashes, *seed, part_pilots); !written) {
-        return written;
-      }
-      if (!fuse) continue;
-      const Result<std::uint8_t> filter_seed =
-          fuse->build(hashes, std::span(filter).subspan(part * filter_geometry.part_bytes(),
-                                                        filter_geometry.part_bytes()));
-      if (!filter_seed) return std::unexpected(filter_seed.error());
-      seeds[geometry.parts + part] = *filter_seed;
+    for (std::uint32_t part = 0; part < header_.parts; ++part) {
+      const Status written = write_records(keys_of(keys, *function, part), function->seeds[part],
+                                           function->pilots_of(part, header_.function()));
+      if (!written) return written;
     }
-    return write_sections({pilots, filter, seeds, bytes_of(fences_)});
+    return write_sections({function->pilots, *filter, function->seeds, bytes_of(fences_)});
   }
 
   template <class Key>
-  Status write_records(std::span<const Key> keys, std::span<const Hash128> hashes,
-                       std::uint8_t seed, std::span<const std::uint8_t> pilots) {
+  Status write_records(std::span<const Key> keys, std::uint8_t seed,
+                       std::span<const std::uint8_t> pilots) {
     const PhfGeometry geometry = header_.function();
-    const PhfView split(geometry, nullptr, nullptr);
+    const PhfView within(geometry, nullptr, nullptr);
     const std::size_t size = record_bytes(options_.form);
     records_.assign(geometry.slots * size, 0);
     if (options_.form == Form::kCompact) {
       for (std::size_t slot = 0; slot < geometry.slots; ++slot)
         Record::put(&records_[slot * size], Hash128{}, kDeletedValue);
     }
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-      const std::uint64_t displacement =
-          PhfView::displacement(pilots[split.bucket(hashes[i])], seed);
-      const std::size_t slot =
-          PhfView::slot_of(PhfView::slot_word(hashes[i]), displacement, geometry.slots);
-      std::memcpy(&records_[slot * size], keys[i].record().data(), size);
+    for (const Key& key : keys) {
+      const Hash128 hash = key.hash();
+      const std::size_t slot = PhfView::slot_of(
+          PhfView::slot_word(hash), PhfView::displacement(pilots[within.bucket(hash)], seed),
+          geometry.slots);
+      std::memcpy(&records_[slot * size], key.record().data(), size);
     }
     return output_.append(records_);
   }
@@ -278,6 +328,7 @@ class SegmentWriter::State {
   std::vector<ExactKey> exact_;
   std::vector<Fence> fences_;
   std::vector<std::uint8_t> records_;
+  std::size_t largest_part_ = 0;
   std::optional<Last> last_;
   std::uint64_t next_fence_ = 0;
   std::uint64_t entries_ = 0;

@@ -193,6 +193,36 @@ TEST(Phf, AnotherSeedIsTriedWhenOneFails) {
   EXPECT_GT(failed, 0U);
 }
 
+TEST(Phf, SmallSetsAlmostNeverNeedASecondAttempt) {
+  // Chance weighs most in these; a set that could not be built at all could never be written out.
+  std::mt19937_64 random(7);
+  unsigned second = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    const auto keys = random_keys(1 + random() % (i % 10 == 0 ? 400 : 40), random());
+    unsigned attempt = 0;
+    for (; attempt < kPhfAttempts; ++attempt) {
+      const PhfGeometry g = *phf_geometry(keys.size(), 1, keys.size(), attempt);
+      std::vector<std::uint8_t> pilots(g.buckets);
+      if (PhfPartBuilder(g).build(keys, pilots)) break;
+    }
+    ASSERT_LT(attempt, 3U);
+    second += attempt > 0;
+  }
+  EXPECT_LE(second, 1U);
+}
+
+TEST(Phf, LaterAttemptsAreRoomier) {
+  PhfGeometry before = *phf_geometry(1'000'000, 9, 112'000);
+  for (unsigned attempt = 1; attempt < kPhfAttempts; ++attempt) {
+    const PhfGeometry g = *phf_geometry(1'000'000, 9, 112'000, attempt);
+    EXPECT_GT(g.slots, before.slots);
+    EXPECT_GT(g.buckets, before.buckets);
+    before = g;
+  }
+  // The last one has room for anything.
+  EXPECT_GE(before.slots, 9 * 112'000 / 9 * 14 / 10);
+}
+
 TEST(Phf, RefusesMoreKeysThanASegmentCanHave) {
   const auto geometry = phf_geometry(5'000'000'000, index::kMaxPhfParts, 1'300'000);
   ASSERT_FALSE(geometry);
