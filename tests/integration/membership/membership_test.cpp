@@ -1,0 +1,145 @@
+// The whole member on its own thread, as the control plane uses it.
+#include "controlplane/membership/membership.hpp"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "controlplane/membership/key_file.hpp"
+
+namespace sluice::membership {
+namespace {
+
+using namespace std::chrono_literals;
+
+class MembershipTest : public testing::Test {
+ protected:
+  MembershipTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "sluice-member-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    folder_ = name;
+  }
+  ~MembershipTest() override {
+    members_.clear();
+    std::filesystem::remove_all(folder_);
+  }
+
+  // Encrypted, with files of its own; joins the first one.
+  Membership& add(const std::string& name, std::uint16_t port = 0) {
+    MembershipOptions options;
+    options.keys_file = folder_ + "/" + name + ".keys";
+    options.state_file = folder_ + "/" + name + ".state";
+    if (!std::filesystem::exists(options.keys_file)) {
+      EXPECT_TRUE(create_keys(options.keys_file, {key_}));
+    }
+    options.on_log = [](const std::string&, bool) {};
+    auto& driver = options.driver;
+    driver.name = name;
+    driver.bind = {parse_ip("127.0.0.1").value(), port};
+    driver.profile = local_profile();
+    driver.profile.probe_interval_ns = 200 * kNsPerMs;
+    driver.profile.probe_timeout_ns = 80 * kNsPerMs;
+    driver.profile.gossip_interval_ns = 20 * kNsPerMs;
+    driver.profile.push_pull_interval_ns = 500 * kNsPerMs;
+    driver.tags = {{std::string(kSluiceTag), "1"}};
+    driver.wire.keyring = keyring_of(load_keys(options.keys_file).value()).value();
+    driver.saved = load_state(options.state_file).value();
+    driver.seed = ++seed_;
+    if (!members_.empty()) driver.join = {{"127.0.0.1", members_[0]->status().bind.port}};
+    auto created = Membership::create(std::move(options));
+    EXPECT_TRUE(created) << created.error().message();
+    members_.push_back(std::move(*created));
+    members_.back()->start();
+    return *members_.back();
+  }
+  template <class Condition>
+  static bool within(std::chrono::seconds limit, Condition&& condition) {
+    const auto end = std::chrono::steady_clock::now() + limit;
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      std::this_thread::sleep_for(5ms);
+    }
+    return true;
+  }
+  static std::size_t alive(Membership& member) { return member.status().members[0]; }
+
+  std::string folder_;
+  Key key_ = Key::random();
+  std::vector<std::unique_ptr<Membership>> members_;
+  std::uint64_t seed_ = 0;
+};
+
+TEST_F(MembershipTest, KeysChangeInStepsThatAreSafe) {
+  auto& a = add("a");
+  auto& b = add("b");
+  auto& c = add("c");
+  ASSERT_TRUE(within(10s, [&] { return alive(a) == 3 && alive(b) == 3 && alive(c) == 3; }));
+  const auto fresh = Key::random();
+  // Not before it is everywhere.
+  EXPECT_FALSE(a.key_step(KeyStep::kUse, fresh, false));
+  ASSERT_TRUE(a.key_step(KeyStep::kAdd, fresh, false));
+  const auto routers_with = [&](Membership& at, const Key& key, bool primary) {
+    for (const auto& known : at.keys().keys)
+      if (known.fingerprint == key.fingerprint()) return primary ? known.primary : known.routers;
+    return std::size_t{0};
+  };
+  ASSERT_TRUE(within(10s, [&] { return routers_with(b, fresh, false) == 3; }));
+  EXPECT_FALSE(b.key_step(KeyStep::kRemove, key_, false));
+  ASSERT_TRUE(b.key_step(KeyStep::kUse, fresh, false));
+  ASSERT_TRUE(within(10s, [&] { return routers_with(c, fresh, true) == 3; }));
+  ASSERT_TRUE(c.key_step(KeyStep::kRemove, key_, false));
+  ASSERT_TRUE(within(10s, [&] { return routers_with(a, key_, false) == 0; }));
+  for (const auto* name : {"a", "b", "c"})
+    EXPECT_EQ(load_keys(folder_ + "/" + name + ".keys").value(), std::vector<Key>{fresh}) << name;
+  EXPECT_EQ(alive(a), 3U);
+  EXPECT_EQ(a.find_key(fresh.fingerprint().substr(0, 4)).value(), fresh);
+  EXPECT_EQ(a.find_key("").error().code(), ErrorCode::kNotFound);
+}
+
+TEST_F(MembershipTest, EventsAreNumberedAndAwaited) {
+  auto& a = add("a");
+  const auto before = a.last_event();
+  EXPECT_TRUE(a.events_after(before, 1'000'000).empty());
+  add("b");
+  std::vector<ClusterEvent> events;
+  ASSERT_TRUE(within(10s, [&] {
+    events = a.events_after(before, 50'000'000);
+    return !events.empty();
+  }));
+  EXPECT_EQ(events[0].sequence, before + 1);
+  EXPECT_EQ(events[0].event.kind, EventKind::kJoined);
+  EXPECT_EQ(events[0].event.name, "b");
+}
+
+TEST_F(MembershipTest, ARestartGoesOnWhereItEnded) {
+  auto& a = add("a");
+  add("b");
+  ASSERT_TRUE(within(10s, [&] { return alive(a) == 2; }));
+  EXPECT_EQ(a.force_leave("b").error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(a.force_leave("nobody").error().code(), ErrorCode::kNotFound);
+  const auto port = members_[1]->status().bind.port;
+  members_[1]->leave();
+  members_.pop_back();
+  ASSERT_TRUE(within(10s, [&] { return a.status().members[3] == 1; }));
+  EXPECT_GE(load_state(folder_ + "/b.state").value().incarnation, 1U);
+  auto& again = add("b", port);
+  ASSERT_TRUE(within(10s, [&] { return alive(a) == 2 && alive(again) == 2; }));
+  const auto members = a.members();
+  ASSERT_EQ(members.size(), 2U);
+  EXPECT_TRUE(members[0].self);
+  EXPECT_GE(members[1].incarnation, 2U);
+  EXPECT_TRUE(members[1].router);
+}
+
+TEST_F(MembershipTest, LeavingTwiceIsNoTrouble) {
+  auto& a = add("a");
+  a.leave();
+  const auto start = std::chrono::steady_clock::now();
+  a.leave();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);
+}
+
+}  // namespace
+}  // namespace sluice::membership

@@ -1,0 +1,119 @@
+// Files of keys and of saved state, in a folder of the test's own.
+#include "controlplane/membership/key_file.hpp"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <filesystem>
+#include <fstream>
+
+#include "controlplane/membership/key_tags.hpp"
+#include "tests/unit/controlplane/membership/hex.hpp"
+
+namespace sluice::membership {
+namespace {
+
+class Files : public testing::Test {
+ protected:
+  Files() {
+    std::string name = (std::filesystem::temp_directory_path() / "sluice-keys-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    folder_ = name;
+  }
+  ~Files() override { std::filesystem::remove_all(folder_); }
+
+  std::string path(const char* name = "file") const { return folder_ + "/" + name; }
+  std::string write(const std::string& text) const {
+    std::ofstream(path()) << text;
+    return path();
+  }
+
+  std::string folder_;
+};
+
+Key key_of(std::uint8_t fill, std::size_t size = 32) {
+  return Key::from_bytes(Bytes(size, fill)).value();
+}
+
+TEST_F(Files, KeysComeBackInTheirOrder) {
+  const std::vector<Key> keys{key_of(3), key_of(1, 16), key_of(2, 24)};
+  ASSERT_TRUE(create_keys(path(), keys));
+  EXPECT_EQ(load_keys(path()).value(), keys);
+  EXPECT_EQ(std::filesystem::status(path()).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  EXPECT_EQ(create_keys(path(), keys).error().code(), ErrorCode::kAlreadyExists);
+  const std::vector<Key> fewer{key_of(2, 24)};
+  ASSERT_TRUE(save_keys(path(), fewer));
+  EXPECT_EQ(load_keys(path()).value(), fewer);
+  EXPECT_EQ(keyring_of(keys).value().keys(), keys);
+}
+
+TEST_F(Files, WrongKeyFilesAreNamed) {
+  EXPECT_EQ(load_keys(path("none")).error().code(), ErrorCode::kNotFound);
+  EXPECT_NE(load_keys(write("# nothing\n\n")).error().message().find("holds no key"),
+            std::string::npos);
+  const auto broken = load_keys(write("# comment\n" + key_of(1).to_base64() + "\nrubbish\n"));
+  ASSERT_FALSE(broken);
+  EXPECT_NE(broken.error().message().find(path() + ":3: "), std::string::npos)
+      << broken.error().message();
+  EXPECT_FALSE(load_keys(folder_));
+  EXPECT_FALSE(load_keys(write(std::string(10000, '#'))));
+  // With the line ends of another system, and without the last one.
+  EXPECT_EQ(load_keys(write(key_of(1).to_base64() + "\r\n" + key_of(2).to_base64())).value().size(),
+            2U);
+}
+
+TEST_F(Files, StateComesBack) {
+  EXPECT_EQ(load_state(path("none")).value().incarnation, 0U);
+  SavedState state{.incarnation = 7,
+                   .peers = {{"röuter with blanks", at("10.0.0.1:7946"), 3},
+                             {"b", at("[fd00::1]:8000"), 4294967295}}};
+  ASSERT_TRUE(save_state(path(), state));
+  const auto back = load_state(path());
+  ASSERT_TRUE(back) << back.error().message();
+  EXPECT_EQ(back->incarnation, 7U);
+  ASSERT_EQ(back->peers.size(), 2U);
+  EXPECT_EQ(back->peers[0].name, "röuter with blanks");
+  EXPECT_EQ(back->peers[1].address, at("[fd00::1]:8000"));
+  EXPECT_EQ(back->peers[1].incarnation, 4294967295U);
+}
+
+TEST_F(Files, BrokenStatesAreRefused) {
+  for (const std::string bad :
+       {"", "something else\n1\n", "sluice-cluster 1\nx\n", "sluice-cluster 1\n1\n1 10.0.0.1:1\n",
+        "sluice-cluster 1\n1\n1 10.0.0.1 name\n", "sluice-cluster 1\n1\n-1 10.0.0.1:1 name\n",
+        "sluice-cluster 1\n1\n1 10.0.0.1:1 na\x01me\n"}) {
+    const auto state = load_state(write(bad));
+    ASSERT_FALSE(state) << bad;
+    EXPECT_EQ(state.error().code(), ErrorCode::kCorrupt);
+  }
+}
+
+TEST(KeyTags, TellWhichKeysAreThere) {
+  const std::vector<Key> keys{key_of(1), key_of(2)};
+  const auto tag = keys_tag(keys);
+  EXPECT_EQ(tag, key_of(1).fingerprint() + "," + key_of(2).fingerprint());
+  EXPECT_EQ(parse_keys_tag(tag),
+            (std::vector<std::string>{key_of(1).fingerprint(), key_of(2).fingerprint()}));
+  EXPECT_TRUE(parse_keys_tag("").empty());
+  // All keys a ring may have leave room for the other tags.
+  std::vector<Key> most;
+  for (std::uint8_t i = 0; i < Keyring::kMaxKeys; ++i)
+    most.push_back(key_of(i));
+  EXPECT_LT(keys_tag(most).size(), 250U);
+}
+
+TEST(KeyOrders, RoundTripAndRefusal) {
+  for (const auto step : {KeyStep::kAdd, KeyStep::kUse, KeyStep::kRemove})
+    for (const std::size_t size : {16, 24, 32}) {
+      const auto wire = encode_key_order({step, key_of(9, size)});
+      const auto back = decode_key_order(wire);
+      ASSERT_TRUE(back);
+      EXPECT_EQ(back->step, step);
+      EXPECT_EQ(back->key, key_of(9, size));
+    }
+  for (const auto* bad : {"", "53", "5301", "53010203", "5300", "5304", "52010203"})
+    EXPECT_FALSE(decode_key_order(from_hex(bad))) << bad;
+}
+
+}  // namespace
+}  // namespace sluice::membership
