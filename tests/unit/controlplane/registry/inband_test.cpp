@@ -246,5 +246,61 @@ TEST_F(InBandTest, LimitsOneSenderOnly) {
   EXPECT_FALSE(inband.handle(*parse_endpoint("10.0.0.2:1"), bytes, now()).reply.empty());
 }
 
+class Disk final : public RegistryJournal {
+ public:
+  Status ready() const override {
+    if (!full) return {};
+    return fail(ErrorCode::kUnavailable, "no room", ErrorOrigin::kStore);
+  }
+  void changed(const Id&, std::uint16_t) override {}
+  void peer_changed(std::string_view) override {}
+  bool full = false;
+};
+
+TEST_F(InBandTest, RepliesThatPromiseSomethingWaitForTheDisk) {
+  Disk disk;
+  registry_.set_journal(&disk);
+  agent::Register body;
+  body.set_name("a/b/c/1");
+  const auto ask = [&](MessageType type) {
+    now_ns_ += kNsPerMs;
+    const auto bytes = message("a/b/c/1", body.SerializeAsString(), {.type = type});
+    return inband_.handle(*parse_endpoint("10.0.0.2:7601"), bytes, now());
+  };
+  const auto fresh = ask(MessageType::kRegister);
+  ASSERT_TRUE(fresh.pending);
+  EXPECT_TRUE(fresh.pending->fresh);
+  EXPECT_FALSE(ask(MessageType::kRegister).pending) << "a renewal promises nothing new";
+  body.add_capabilities("echo");
+  const auto changed = ask(MessageType::kRegister);
+  ASSERT_TRUE(changed.pending);
+  EXPECT_FALSE(changed.pending->fresh);
+  EXPECT_TRUE(ask(MessageType::kUnregister).pending);
+  registry_.set_journal(nullptr);
+  EXPECT_FALSE(ask(MessageType::kRegister).pending);
+}
+
+TEST_F(InBandTest, WhatTheDiskDidNotTakeIsTakenBack) {
+  Disk disk;
+  registry_.set_journal(&disk);
+  agent::Register body;
+  body.set_name("a/b/c/1");
+  now_ns_ += kNsPerMs;
+  const auto bytes = message("a/b/c/1", body.SerializeAsString(), {});
+  const auto granted = inband_.handle(*parse_endpoint("10.0.0.2:7601"), bytes, now());
+  ASSERT_TRUE(granted.pending);
+  ASSERT_EQ(registry_.size(), 1u);
+  const Error error(ErrorCode::kExhausted, "no room", ErrorOrigin::kStore);
+  const auto refused = inband_.withdraw(*granted.pending, error, now());
+  const auto reply = parse<agent::RegisterReply>(refused, MessageType::kRegisterReply);
+  EXPECT_EQ(reply.status(), agent::UNAVAILABLE);
+  EXPECT_NE(reply.message().find("no room"), std::string::npos);
+  EXPECT_TRUE(refused.warn);
+  EXPECT_EQ(registry_.size(), 0u);
+  EXPECT_EQ(inband_.counters().accepted, 0u);
+  disk.full = true;
+  EXPECT_EQ(enroll("a/b/c/1", {}).status(), agent::UNAVAILABLE);
+}
+
 }  // namespace
 }  // namespace sluice::controlplane
