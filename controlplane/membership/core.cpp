@@ -55,6 +55,7 @@ void Core::set_first_timers(std::uint64_t now_ns) {
 
 void Core::on_packet(std::uint64_t now_ns, const Endpoint& from,
                      std::span<const PacketMessage> messages) {
+  heard_ns_ = now_ns;
   pings_.clear();
   accused_ = false;
   answered_check_ = kNone;

@@ -46,9 +46,14 @@ inline constexpr std::size_t kUserSharePercent = 30;
 // many times meanwhile.
 inline constexpr std::uint64_t kLeaveCheckIntervals = 2;
 inline constexpr std::uint32_t kLeaveCheckAsks = 4;
-// Before a suspected member is declared dead it is asked so many more times, a probe timeout apart,
-// and told of the suspicion: the refutation it sent may have passed us by. It costs no time.
-inline constexpr std::uint32_t kLastAsks = 2;
+// Before a suspected member is declared dead it is asked so many times, half-way and twice at the
+// end, a probe timeout apart, and told of the suspicion: the refutation it sent may have passed us
+// by. It costs no time.
+inline constexpr std::uint32_t kLastAsks = 3;
+// Who hears from nobody at all, though there are others, rather is deaf itself: it asks so many
+// more times before it declares somebody dead.
+inline constexpr std::uint32_t kDeafAsks = 10;
+inline constexpr std::size_t kDeafMembers = 4;  // reachable ones, us and the suspect among them
 // Who leaves goes on answering such checks for so many probe intervals: its own word, in answer to
 // our question, ends a check at once, and so the leave spreads as fast as other news.
 inline constexpr std::uint64_t kLeaveLingerIntervals = 3;
@@ -151,6 +156,8 @@ class Core {
     Suspicion suspicion;
     Slot slot;
     std::uint32_t asks_left;
+    std::uint32_t deaf_asks_left = kDeafAsks;
+    std::uint64_t asked_ns = 0;
     std::uint32_t timer = 0;  // which of its timers counts
   };
   struct LeaveCheck {
@@ -196,6 +203,7 @@ class Core {
   void end_suspicion(Slot slot);
   void set_suspicion_timer(std::uint64_t at_ns, std::uint32_t id, SuspicionEntry& entry);
   std::uint64_t next_ask_ns(const SuspicionEntry& entry) const noexcept;
+  bool deaf(std::uint64_t since_ns) const noexcept;
   std::uint32_t ask(Slot slot, std::uint32_t incarnation);
   void suspicion_timer(std::uint64_t now_ns, const TimerHeap::Entry& entry);
   void start_leave_check(std::uint64_t now_ns, Slot slot, std::uint32_t incarnation);
@@ -279,6 +287,7 @@ class Core {
   bool tell_timer_ = false;
   std::uint64_t leave_linger_ns_ = 0;
   std::uint64_t leave_deadline_ns_ = 0;
+  std::uint64_t heard_ns_ = 0;        // the latest packet, from whomever
   std::uint64_t quiet_until_ns_ = 0;  // no verdicts before: we were not run for a while
   std::vector<Tell> tells_;
   std::vector<const Ping*> pings_;  // of the packet being handled

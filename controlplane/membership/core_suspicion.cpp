@@ -1,5 +1,7 @@
 // Timers of members in between: suspected ones, ones that are said to leave, and the dead until
 // they are forgotten.
+#include <algorithm>
+
 #include "controlplane/membership/core.hpp"
 
 namespace sluice::membership {
@@ -17,9 +19,18 @@ void Core::start_suspicion(std::uint64_t now_ns, Slot slot, std::string_view fro
 
 // When to ask next, or the end when all has been asked.
 std::uint64_t Core::next_ask_ns(const SuspicionEntry& entry) const noexcept {
-  const std::uint64_t lead = entry.asks_left * config_.profile.probe_timeout_ns;
+  const std::uint64_t start = entry.suspicion.started_ns();
   const std::uint64_t end = entry.suspicion.ends_ns();
-  return end > lead ? end - lead : 0;
+  if (entry.asks_left == kLastAsks) return start + (end - start) / 2;
+  const std::uint64_t lead = entry.asks_left * config_.profile.probe_timeout_ns;
+  return end > start + lead ? end - lead : start;
+}
+
+// Nothing heard since then, though there are others who ping, answer and gossip.
+bool Core::deaf(std::uint64_t since_ns) const noexcept {
+  return config_.lifeguard.local_health && heard_ns_ <= since_ns &&
+         members_.count(MemberState::kAlive) + members_.count(MemberState::kSuspect) >=
+             kDeafMembers;
 }
 
 void Core::set_suspicion_timer(std::uint64_t at_ns, std::uint32_t id, SuspicionEntry& entry) {
@@ -45,7 +56,7 @@ bool Core::confirm_suspicion(Slot slot, std::string_view from) {
   if (!entry.suspicion.confirm(members_[accuser].name)) return false;
   ++stats_.confirmations;
   // Once asking has begun the end is near, and there must be time for the answer.
-  if (entry.asks_left == kLastAsks || !config_.lifeguard.buddy)
+  if (entry.asks_left > 1 || !config_.lifeguard.buddy)
     set_suspicion_timer(next_ask_ns(entry), id, entry);
   return true;
 }
@@ -61,10 +72,17 @@ void Core::suspicion_timer(std::uint64_t now_ns, const TimerHeap::Entry& entry) 
   const auto it = suspicions_.find(entry.subject);
   if (leaving_ || it == suspicions_.end() || it->second.timer != entry.generation) return;
   SuspicionEntry& suspected = it->second;
+  if (suspected.asks_left == 0 && suspected.asked_ns != 0 && suspected.deaf_asks_left > 0 &&
+      deaf(suspected.asked_ns)) {
+    --suspected.deaf_asks_left;
+    suspected.asks_left = 1;
+  }
   if (suspected.asks_left > 0) {
     --suspected.asks_left;
+    suspected.asked_ns = now_ns;
     ask(suspected.slot, members_[suspected.slot].incarnation);
-    set_suspicion_timer(now_ns + config_.profile.probe_timeout_ns, entry.subject, suspected);
+    const std::uint64_t answer_ns = now_ns + config_.profile.probe_timeout_ns;
+    set_suspicion_timer(std::max(answer_ns, next_ask_ns(suspected)), entry.subject, suspected);
     return;
   }
   if (now_ns < quiet_until_ns_) {

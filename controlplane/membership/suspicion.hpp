@@ -31,6 +31,7 @@ class Suspicion {
 
   // True when this accuser is new and still counts: the accusation is then passed on.
   bool confirm(InternPool::Id from) noexcept;
+  std::uint64_t started_ns() const noexcept { return start_ns_; }
   std::uint64_t ends_ns() const noexcept;
   std::uint32_t confirmations() const noexcept { return confirmations_; }
   std::uint32_t needed() const noexcept { return times_.confirmations; }

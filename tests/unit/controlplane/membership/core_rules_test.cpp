@@ -212,6 +212,27 @@ TEST(CoreRules, TheSuspectIsAskedBeforeItIsDeclaredDead) {
   EXPECT_EQ(h.state("a"), MemberState::kAlive);
 }
 
+// Who hears nothing at all though there are others is the one with the trouble.
+TEST(CoreRules, TheDeafJudgeLate) {
+  CoreHarness h;
+  for (std::uint8_t i = 2; i < 6; ++i)
+    h.alive(fmt::format("n{}", i), i);
+  h.hear({Suspect{1, "n2", "n3"}, Suspect{1, "n2", "n4"}, Suspect{1, "n2", "n5"}});
+  CoreHarness hearing;
+  for (std::uint8_t i = 2; i < 6; ++i)
+    hearing.alive(fmt::format("n{}", i), i);
+  hearing.hear({Suspect{1, "n2", "n3"}, Suspect{1, "n2", "n4"}, Suspect{1, "n2", "n5"}});
+  for (int i = 0; i < 50; ++i) {
+    h.run_for(100 * kNsPerMs);
+    hearing.run_for(100 * kNsPerMs);
+    hearing.hear({Nack{1}});
+  }
+  EXPECT_EQ(hearing.state("n2"), MemberState::kDead);
+  EXPECT_EQ(h.state("n2"), MemberState::kSuspect);
+  h.run_for(kDeafAsks * kSecond);
+  EXPECT_EQ(h.state("n2"), MemberState::kDead) << "but not never";
+}
+
 TEST(CoreRules, AccusersWithMadeUpNamesDoNotHastenADeath) {
   CoreHarness h;
   for (std::uint8_t i = 0; i < 8; ++i)
