@@ -48,13 +48,14 @@ struct Options {
   std::uint64_t restless = 1'000;  // that change all the time
   int swaps = 20;
   int quiet_ms = 200;  // measured before each swap
+  bool realtime = false;
   bool smoke = false;
+  std::vector<int> cpus = perf::allowed_cpus();  // before anybody is pinned
 };
 
 class Bench {
  public:
-  explicit Bench(const Options& options)
-      : options_(options), cpus_(perf::allowed_cpus()), truth_(options.routes) {
+  explicit Bench(const Options& options) : options_(options), truth_(options.routes) {
     std::string text = std::filesystem::temp_directory_path() / "sluice-swap-XXXXXX";
     run_dir_ = ::mkdtemp(text.data());
     for (std::uint8_t state = 0; state < 2; ++state)
@@ -69,7 +70,7 @@ class Bench {
     status_ = must(dataplane::StatusMemory::create());
     tables_ = must(dataplane::Tables::create({.routes = options_.changes * 4 + 100'000}));
     worker_.emplace(ports_, *tables_, status_->segment().counters[0], options_.routes);
-    traffic_.emplace(std::uint16_t{0}, options_.routes);
+    traffic_.emplace(std::uint16_t{0}, options_.routes, options_.realtime);
     dataplane::ApplyOptions apply;
     apply.run_dir = run_dir_;
     apply.bridge.ports = &ports_;
@@ -85,7 +86,7 @@ class Bench {
 
   bool run() {
     begin();
-    worker_->start(cpus_.back());
+    worker_->start(options_.cpus.back());
     perf::Measurement quiet("base_swap_longest_gap_quiet", "us");
     perf::Measurement swapping("base_swap_longest_gap", "us");
     perf::Measurement load("base_swap_load", "ms");
@@ -102,7 +103,9 @@ class Bench {
     }
     worker_->stop();
     for (auto* m : {&quiet, &swapping, &load, &commit}) {
-      m->param("routes", options_.routes).param("changes", options_.changes);
+      m->param("routes", options_.routes)
+          .param("changes", options_.changes)
+          .param("realtime", options_.realtime);
       m->print();
     }
     return judge();
@@ -161,7 +164,7 @@ class Bench {
   }
 
   void begin() {
-    if (!perf::pin_to_cpu(cpus_.front())) std::exit(1);
+    if (!perf::pin_to_cpu(options_.cpus.front())) std::exit(1);
     std::vector<link::Command> all = {control_->command(CommandKind::kBeginSync),
                                       control_->command(CommandKind::kHashKey)};
     all.back().body.hash_key = kKey.bytes;
@@ -283,7 +286,6 @@ class Bench {
   }
 
   Options options_;
-  std::vector<int> cpus_;
   std::string run_dir_;
   std::array<perf::WrittenBase, 2> files_;
   dataplane::PortTable ports_;
@@ -329,6 +331,9 @@ int parse_and_run(int argc, char** argv) {
   app.add_option("--changes", options.changes, "routes that differ from one base to the next")
       ->capture_default_str();
   app.add_option("--swaps", options.swaps)->capture_default_str();
+  app.add_flag("--realtime", options.realtime,
+               "the worker's thread is real-time, where no core is isolated; wants "
+               "kernel.sched_rt_runtime_us=-1");
   app.add_flag("--smoke", options.smoke, "a few seconds; still everything is checked");
   CLI11_PARSE(app, argc, argv);
   if (options.smoke) {

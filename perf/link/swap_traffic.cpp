@@ -1,6 +1,7 @@
 #include "perf/link/swap_traffic.hpp"
 
 #include <rte_ethdev.h>
+#include <sched.h>
 
 #include <cstdlib>
 
@@ -20,10 +21,18 @@ constexpr std::uint32_t kFirstHost = 0x0a010000;
 // In the message type: it had to be delivered.
 constexpr std::uint16_t kMust = 1;
 
+void become_realtime() {
+  const sched_param lowest{.sched_priority = 1};
+  if (::sched_setscheduler(0, SCHED_FIFO, &lowest) != 0)
+    progress("base swap: the worker stays an ordinary thread");
+}
+
 }  // namespace
 
-SwapTraffic::SwapTraffic(std::uint16_t port, std::uint64_t routes)
-    : routes_(routes), allowed_(std::make_unique<std::atomic<std::uint8_t>[]>(routes)) {
+SwapTraffic::SwapTraffic(std::uint16_t port, std::uint64_t routes, bool realtime)
+    : routes_(routes),
+      realtime_(realtime),
+      allowed_(std::make_unique<std::atomic<std::uint8_t>[]>(routes)) {
   if (rte_eth_add_rx_callback(port, 0, make, this) == nullptr ||
       rte_eth_add_tx_callback(port, 0, check, this) == nullptr) {
     progress("base swap: no callbacks on the port");
@@ -34,6 +43,7 @@ SwapTraffic::SwapTraffic(std::uint16_t port, std::uint64_t routes)
 std::uint16_t SwapTraffic::make(std::uint16_t, std::uint16_t, rte_mbuf** frames, std::uint16_t n,
                                 std::uint16_t, void* self) {
   auto& t = *static_cast<SwapTraffic*>(self);
+  if (t.last_poll_tsc_ == 0 && t.realtime_) become_realtime();
   const std::uint64_t now = tsc_begin();
   const std::uint64_t gap = t.last_poll_tsc_ == 0 ? 0 : now - t.last_poll_tsc_;
   t.last_poll_tsc_ = now;

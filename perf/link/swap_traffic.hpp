@@ -17,7 +17,9 @@ class SwapTraffic {
   static constexpr std::uint32_t kHosts = 4;
 
   // The port has the worker's own callback already. Hosts are 10.1.0.0 + number.
-  SwapTraffic(std::uint16_t port, std::uint64_t routes);
+  // `realtime`: the worker's thread goes before all ordinary ones on its CPU, as on an isolated
+  // core.
+  SwapTraffic(std::uint16_t port, std::uint64_t routes, bool realtime);
 
   // By the control thread. What may happen to messages of a route from now on: a bit per host, and
   // kMayVanish. A message that is made while kMayVanish is not set must be delivered.
@@ -49,6 +51,7 @@ class SwapTraffic {
                              std::uint16_t n, void* self);
 
   std::uint64_t routes_;
+  bool realtime_;
   std::unique_ptr<std::atomic<std::uint8_t>[]> allowed_;
   // The worker's.
   alignas(64) Totals totals_;

@@ -4,13 +4,16 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <stdexcept>
+#include <utility>
 
+#include "perf/support/built_base.hpp"
 #include "sluice/wire/envelope.hpp"
 
 namespace sluice::perf {
@@ -47,6 +50,8 @@ std::size_t meminfo_kib(const std::string& label) {
   }
   return 0;
 }
+
+constexpr HashKey kKey{{7, 1, 3}};
 
 template <class T>
 void put(std::array<std::uint8_t, 16>& to, const T& value) {
@@ -99,16 +104,29 @@ bool start_eal(int cpu, unsigned ports, std::size_t table_bytes, bool may_take_h
 }
 
 BenchWorld::BenchWorld(unsigned ports, std::uint64_t agents, bool source_guard) {
+  make_tables(ports, agents + 64);
+  add_agents(agents);
+  set_guard(source_guard);
+}
+
+BenchWorld::BenchWorld(unsigned ports, std::uint64_t agents, const BaseTier& tier) {
+  make_tables(ports, tier.delta_capacity);
+  put_into_base(agents);
+  if (tier.delta > 0) add_agents(agents, std::max<std::uint64_t>(agents / tier.delta, 1));
+  while (!tables_->tend_filter(1'000'000)) {
+  }
+  set_guard(false);
+}
+
+void BenchWorld::make_tables(unsigned ports, std::uint64_t capacity) {
   pool_ = rte_pktmbuf_pool_create("bench", kBuffers, 512, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
   require(pool_ != nullptr, "no buffers");
   open_ports(ports);
-  auto tables = Tables::create({.routes = agents + 64, .adjacencies = 65'536, .groups = 64});
+  auto tables = Tables::create({.routes = capacity, .adjacencies = 65'536, .groups = 64});
   if (!tables) throw std::runtime_error("no tables");
   tables_ = std::move(*tables);
-  if (!tables_->set_hash_key(HashKey{{7, 1, 3}})) throw std::runtime_error("no route table");
+  if (!tables_->set_hash_key(kKey)) throw std::runtime_error("no route table");
   add_hosts();
-  add_agents(agents);
-  set_guard(source_guard);
 }
 
 BenchWorld::~BenchWorld() {
@@ -160,21 +178,38 @@ void BenchWorld::add_hosts() {
   }
 }
 
-void BenchWorld::add_agents(std::uint64_t agents) {
+Action BenchWorld::action_of(std::uint64_t agent, std::uint32_t index, std::uint8_t epoch) const {
+  return {ActionKind::kAdjacency, index, agent_port(agent), kTenant, epoch};
+}
+
+// Every `step`-th.
+void BenchWorld::add_agents(std::uint64_t agents, std::uint64_t step) {
   std::array<Id, 64> ids;
   std::array<Action, 64> actions;
   std::array<RouteChange, 64> changes;
   for (std::uint64_t next = 0; next < agents;) {
     unsigned n = 0;
-    for (; n < 64 && next < agents; ++n, ++next) {
+    for (; n < 64 && next < agents; ++n, next += step) {
       ids[n] = id_of(next);
-      actions[n] =
-          Action(ActionKind::kAdjacency, adjacency_[next % kHosts], agent_port(next), kTenant, 1);
+      actions[n] = action_of(next, adjacency_[next % kHosts], 1);
     }
     tables_->set_routes(ids.data(), actions.data(), n, changes.data());
     for (unsigned i = 0; i < n; ++i) {
       if (changes[i].outcome == RouteOutcome::kFull) throw std::runtime_error("route table full");
     }
+  }
+}
+
+void BenchWorld::put_into_base(std::uint64_t agents) {
+  constexpr unsigned kThreads = 2;
+  auto built = build_base(kKey, agents, kHosts, kThreads, [&](std::uint64_t agent) {
+    const auto position = static_cast<std::uint32_t>(agent % kHosts);
+    return std::pair(id_of(agent), action_of(agent, position, 0));
+  });
+  if (!tables_->commit_base(std::move(built.loaded), adjacency_, 1, 1))
+    throw std::runtime_error("no base");
+  std::size_t pruned = 0;
+  while (!tables_->prune(1'000'000, pruned)) {
   }
 }
 

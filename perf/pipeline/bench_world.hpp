@@ -33,6 +33,13 @@ class BenchWorld {
  public:
   // One port per null device, its rx and tx queue set up and started.
   BenchWorld(unsigned ports, std::uint64_t agents, bool source_guard);
+  // The same with all agents in a base segment, and `delta` of them in the delta too, which has
+  // room for `delta_capacity`.
+  struct BaseTier {
+    std::uint64_t delta;
+    std::uint64_t delta_capacity;
+  };
+  BenchWorld(unsigned ports, std::uint64_t agents, const BaseTier& tier);
   BenchWorld(const BenchWorld&) = delete;
   BenchWorld& operator=(const BenchWorld&) = delete;
   ~BenchWorld();
@@ -45,7 +52,10 @@ class BenchWorld {
  private:
   void open_ports(unsigned ports);
   void add_hosts();
-  void add_agents(std::uint64_t agents);
+  void add_agents(std::uint64_t agents, std::uint64_t step = 1);
+  void put_into_base(std::uint64_t agents);
+  Action action_of(std::uint64_t agent, std::uint32_t index, std::uint8_t epoch) const;
+  void make_tables(unsigned ports, std::uint64_t capacity);
 
   rte_mempool* pool_ = nullptr;
   dataplane::PortTable ports_;

@@ -44,6 +44,9 @@ struct Options {
   std::uint64_t messages = 2'000'000;  // per run
   bool testpmd = true;
   bool smoke = false;
+  bool base = false;
+  std::uint64_t delta = 10'000;
+  std::uint64_t delta_capacity = 1'000'000;
 };
 
 struct Setting {
@@ -52,6 +55,7 @@ struct Setting {
   unsigned burst;
   bool guard;
   bool huge_pages;
+  std::string tiers = "delta";
 };
 
 // Fills what the null port receives; asks the worker to stop after so many messages.
@@ -221,6 +225,7 @@ perf::Measurement result(const Setting& setting, const char* stage) {
       .param("order", setting.order)
       .param("burst", setting.burst)
       .param("guard", setting.guard ? "on" : "off")
+      .param("tiers", setting.tiers)
       .param("huge_pages", setting.huge_pages);
   return m;
 }
@@ -290,15 +295,20 @@ void measure(const Options& options) {
   const int cpu = perf::pin_to_last_cpu();
   if (cpu < 0) throw std::runtime_error("cannot pin to a CPU");
   const std::uint64_t most = *std::ranges::max_element(options.routes);
-  const bool huge = perf::start_eal(cpu, 1, RouteTable::memory_needed(most + 64) * 3 / 2, true);
+  const std::uint64_t capacity = options.base ? options.delta_capacity : most + 64;
+  const bool huge = perf::start_eal(cpu, 1, RouteTable::memory_needed(capacity) * 3 / 2, true);
   for (const std::uint64_t routes : options.routes) {
-    BenchWorld world(1, routes, false);
+    const auto made = options.base ? std::make_unique<BenchWorld>(
+                                         1, routes, BenchWorld::BaseTier{options.delta, capacity})
+                                   : std::make_unique<BenchWorld>(1, routes, false);
+    BenchWorld& world = *made;
+    const std::string tiers = options.base ? "base and delta" : "delta";
     for (const bool guard : {false, true}) {
       if (std::ranges::find(options.guards, guard ? "on" : "off") == options.guards.end()) continue;
       world.set_guard(guard);
       for (const std::string& order : options.orders) {
         for (const unsigned burst : options.bursts) {
-          const Setting setting{routes, order, burst, guard, huge};
+          const Setting setting{routes, order, burst, guard, huge, tiers};
           perf::progress("{} routes, {}, burst {}, guard {}", routes, order, burst,
                          guard ? "on" : "off");
           measure_total(world, setting, options);
@@ -329,6 +339,11 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"on", "off"}));
   app.add_option("--runs", options.runs)->check(CLI::Range(1, 1000));
   app.add_flag("!--no-testpmd", options.testpmd, "without the reference");
+  app.add_flag("--base", options.base, "two tiers: all agents in a base segment under a delta");
+  app.add_option("--delta", options.delta, "with --base: agents that the delta has too")
+      ->capture_default_str();
+  app.add_option("--delta-capacity", options.delta_capacity, "with --base: routes it has room for")
+      ->capture_default_str();
   app.add_flag("--smoke", options.smoke, "a quick look; its figures mean nothing");
   CLI11_PARSE(app, argc, argv);
   if (options.smoke) {
