@@ -240,7 +240,8 @@ Status ControlPlane::Impl::start_servers() {
       *config_now.metrics.listen,
       {registry, *forwarding, *inband, *link, programmer, names_of(config_now.ports),
        [this] { return log->lost(); }, [this] { return keeper->info(); },
-       [this] { return bases->manager().info(); }},
+       [this] { return bases->manager().info(); },
+       cluster ? std::function([this] { return cluster->status(); }) : nullptr},
       [this](const std::function<void()>& work) { ControlThread(io).run(work); });
   if (!exporter) return fail(std::move(exporter.error()), "metrics");
   metrics = std::move(*exporter);

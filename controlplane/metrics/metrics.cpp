@@ -7,40 +7,15 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 
+#include "controlplane/metrics/cluster.hpp"
+#include "controlplane/metrics/family.hpp"
 #include "controlplane/metrics/table.hpp"
 
 namespace sluice::controlplane {
 
 namespace {
-
-using Families = std::vector<prometheus::MetricFamily>;
-using Labels = std::vector<prometheus::ClientMetric::Label>;
-
-class Family {
- public:
-  Family(const char* name, const char* help, Kind kind) : kind_(kind) {
-    family_.name = name;
-    family_.help = help;
-    family_.type =
-        kind == Kind::kCounter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
-  }
-  void add(double value, Labels labels = {}) {
-    prometheus::ClientMetric metric;
-    metric.label = std::move(labels);
-    if (kind_ == Kind::kCounter) {
-      metric.counter.value = value;
-    } else {
-      metric.gauge.value = value;
-    }
-    family_.metric.push_back(std::move(metric));
-  }
-  void into(Families& families) { families.push_back(std::move(family_)); }
-
- private:
-  Kind kind_;
-  prometheus::MetricFamily family_;
-};
 
 void collect_ports(const MetricSources& sources, const link::StatusSegment& status,
                    Families& families) {
@@ -133,6 +108,11 @@ class Collector final : public prometheus::Collectable {
   Families Collect() const override {
     Families families;
     run_([&] { families = collect_metrics(sources_); });
+    // Not on the control thread: the member has one of its own.
+    if (sources_.cluster) {
+      auto more = collect_cluster(sources_.cluster());
+      std::move(more.begin(), more.end(), std::back_inserter(families));
+    }
     return families;
   }
 

@@ -12,6 +12,7 @@
 #include "controlplane/host/host.hpp"
 #include "controlplane/link/link.hpp"
 #include "controlplane/link/programmer.hpp"
+#include "controlplane/membership/membership.hpp"
 #include "controlplane/registry/forwarding.hpp"
 #include "controlplane/registry/inband.hpp"
 #include "controlplane/registry/registry.hpp"
@@ -33,6 +34,7 @@ struct MetricSources {
   std::function<std::uint64_t()> logs_lost;
   std::function<StoreInfo()> store;
   std::function<BaseManagerInfo()> base;
+  std::function<membership::ClusterStatus()> cluster;  // any thread; none: in no cluster
 };
 
 std::vector<prometheus::MetricFamily> collect_metrics(const MetricSources& sources);

@@ -5,13 +5,12 @@
 
 #include <cstdint>
 
+#include "controlplane/metrics/family.hpp"
 #include "controlplane/metrics/metrics.hpp"
 #include "sluice/base/clock.hpp"
 #include "sluice/link/status.hpp"
 
 namespace sluice::controlplane {
-
-enum class Kind : std::uint8_t { kCounter, kGauge };
 
 // Of each port, summed over the workers. Label: port.
 struct PortRow {

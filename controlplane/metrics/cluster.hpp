@@ -1,0 +1,16 @@
+// Metrics of the cluster, out of one look at the member. Any thread but the member's.
+#pragma once
+
+#include <vector>
+
+#include "controlplane/membership/membership.hpp"
+
+namespace prometheus {
+struct MetricFamily;
+}
+
+namespace sluice::controlplane {
+
+std::vector<prometheus::MetricFamily> collect_cluster(const membership::ClusterStatus& status);
+
+}  // namespace sluice::controlplane
