@@ -1,0 +1,220 @@
+// The store's commands beyond their golden answers: progress, damage, mistakes, and what works
+// without a control plane: estimates, and restoring a backup of a real store.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "controlplane/store/fs.hpp"
+#include "controlplane/store/index.hpp"
+#include "fixture.hpp"
+
+namespace sluice::cli {
+namespace {
+
+namespace store = controlplane::store;
+
+class StoreCommands : public testing::Test {
+ protected:
+  StoreCommands() { fill(router_.state()); }
+  FakeControlPlane router_;
+};
+
+TEST_F(StoreCommands, ProgressIsOneLineOnATerminalOnly) {
+  const auto plain = router_.run({"store", "verify"});
+  EXPECT_EQ(plain.err, "");
+  const auto terminal = router_.run({"store", "verify"}, true);
+  EXPECT_EQ(terminal.err, "\rverifying: 1.00 GiB of 4.00 GiB, 25 %\x1b[K\r\x1b[K");
+  EXPECT_EQ(router_.run({"store", "verify", "--json"}, true).err, "");
+}
+
+TEST_F(StoreCommands, VerifyNamesDamageAndFails) {
+  auto& damage = *router_.state().verified.back().mutable_report()->add_damaged();
+  damage.set_file("/var/lib/sluice/store/seg-0000000000000007");
+  damage.set_what("records, offset 65536: checksum");
+  const auto ran = router_.run({"store", "verify"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_EQ(ran.out,
+            "/var/lib/sluice/store/seg-0000000000000007: records, offset 65536: checksum\n"
+            "9 files, 118 MiB checked: 1 damaged; what is in them is not served; restore a "
+            "backup\n");
+  const auto json = router_.run({"store", "verify", "--json"});
+  EXPECT_EQ(json.status, kFailed);
+  EXPECT_EQ(nlohmann::json::parse(json.out)["damaged"].size(), 1u);
+}
+
+TEST_F(StoreCommands, StatusSaysWhatIsWrong) {
+  router_.state().store.set_damaged_segments(2);
+  EXPECT_NE(router_.run({"store", "status"}).out.find("damaged: 2 segments; 'sluice store verify'"),
+            std::string::npos);
+  router_.state().store.set_error("writing /x: No space left on device");
+  router_.state().store.set_failing_ns(3'000'000'000);
+  EXPECT_NE(router_.run({"store", "status"})
+                .out.find("failing for 3.00 s: writing /x: No space left on device"),
+            std::string::npos);
+}
+
+TEST_F(StoreCommands, AStreamWithoutReportFails) {
+  router_.state().backup.pop_back();
+  const auto ran = router_.run({"store", "backup", "/b"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_EQ(ran.err, "sluice: the control plane ended without a report\n");
+  router_.state().error = {grpc::ALREADY_EXISTS, "backup to /b: it is not empty"};
+  EXPECT_EQ(router_.run({"store", "backup", "/b"}).err, "sluice: backup to /b: it is not empty\n");
+}
+
+TEST_F(StoreCommands, WrongUsage) {
+  EXPECT_EQ(router_.run({"store", "migrate"}).status, kWrongUsage);
+  EXPECT_EQ(router_.run({"store", "migrate", "--lanes", "65"}).status, kWrongUsage);
+  EXPECT_EQ(router_.run({"store", "backup"}).status, kWrongUsage);
+  EXPECT_EQ(run_words({"store", "estimate"}).status, kWrongUsage);
+  EXPECT_EQ(run_words({"store", "estimate", "--agents", "1", "--memory", "4X"}).status,
+            kWrongUsage);
+  EXPECT_EQ(run_words({"store", "estimate", "--agents", "1", "--lanes", "65"}).status, kWrongUsage);
+  for (const auto* measured : {"positive:1:2:3", "x:1:1:1", "positive:1:1", "negative:a:1:1"}) {
+    const auto ran = run_words({"store", "estimate", "--agents", "1", "--measured", measured});
+    EXPECT_EQ(ran.status, kWrongUsage) << measured;
+    EXPECT_NE(ran.err.find("--measured"), std::string::npos);
+  }
+}
+
+std::string golden(const std::string& name, const std::string& got) {
+  const std::string path = std::string(SLUICE_GOLDEN) + "/" + name;
+  if (std::getenv("SLUICE_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << got;
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+TEST(StoreEstimate, TextAndJson) {
+  const std::vector<std::string> words = {"store",          "estimate", "--agents", "1M",
+                                          "--capabilities", "1000",     "--memory", "512M"};
+  const auto text = run_words(words);
+  EXPECT_EQ(text.status, kDone) << text.err;
+  EXPECT_EQ(text.out, golden("store-estimate.out", text.out));
+  auto with_json = words;
+  with_json.emplace_back("--json");
+  const auto json = run_words(with_json);
+  EXPECT_TRUE(nlohmann::json::accept(json.out));
+  EXPECT_EQ(json.out, golden("store-estimate.json", json.out));
+}
+
+TEST(StoreEstimate, SaysWhenItDoesNotFit) {
+  const auto ran = run_words({"store", "estimate", "--agents", "50M", "--memory", "1G"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_NE(ran.out.find("does not fit: "), std::string::npos);
+  const auto json = run_words({"store", "estimate", "--agents", "50M", "--memory", "1G", "--json"});
+  EXPECT_EQ(json.status, kFailed);
+  EXPECT_FALSE(nlohmann::json::parse(json.out)["fits"].get<bool>());
+}
+
+TEST(StoreEstimate, FollowsWhatWasMeasured) {
+  const auto shares = [](const std::string& positive) {
+    const auto ran =
+        run_words({"store", "estimate", "--agents", "10M", "--capabilities", "1M", "--memory",
+                   "3500M", "--json", "--measured", positive, "--measured",
+                   "negative:100000:50000:10000", "--measured", "capability:100000:50000:10000"});
+    EXPECT_EQ(ran.status, kDone) << ran.err << ran.out;
+    const auto json = nlohmann::json::parse(ran.out);
+    EXPECT_GT(json["caches"][0]["expected_hit_ratio"].get<double>(), 0);
+    return json["caches"][0]["share"].get<double>();
+  };
+  // The more is asked of it, the more it gets.
+  EXPECT_LT(shares("positive:1000:500:10000"), shares("positive:10000000:5000000:10000"));
+}
+
+class StoreRestore : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string folder =
+        (std::filesystem::temp_directory_path() / "sluice-restore-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+    folder_ = folder;
+    auto index = open(folder_ + "/store");
+    put(*index, 1);
+    ASSERT_TRUE(index->maintenance().backup(folder_ + "/backup", [](auto, auto) { return true; }));
+    put(*index, 2);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::unique_ptr<store::Index> open(const std::string& directory) {
+    auto index = store::Index::open(*fs_, {.directory = directory,
+                                           .tables = {{1, store::Kind::kRecord, "agents"}},
+                                           .lanes = 1,
+                                           .overlay_bytes = 1 << 20});
+    EXPECT_TRUE(index) << index.error().message();
+    return index ? std::move(*index) : nullptr;
+  }
+  static void put(store::Index& index, std::uint8_t key) {
+    store::WriteBatch batch;
+    batch.put(1, 0, std::vector{key}, std::vector<std::uint8_t>{1, 2, 3});
+    ASSERT_TRUE(index.write(batch));
+  }
+  bool has(const std::string& directory, std::uint8_t key) {
+    const auto found = open(directory)->record(1, 0, std::vector{key});
+    EXPECT_TRUE(found);
+    return found && found->has_value();
+  }
+  Ran restore(std::vector<std::string> more) {
+    std::vector<std::string> words = {"store", "restore", folder_ + "/backup"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_words(words);
+  }
+
+  std::unique_ptr<store::Fs> fs_ = store::make_posix_fs();
+  std::string folder_;
+};
+
+TEST_F(StoreRestore, ToANewPlace) {
+  const auto ran = restore({"--directory", folder_ + "/new"});
+  EXPECT_EQ(ran.status, kDone) << ran.err;
+  EXPECT_NE(ran.out.find("everything up to write 1"), std::string::npos) << ran.out;
+  EXPECT_TRUE(has(folder_ + "/new", 1));
+  EXPECT_FALSE(has(folder_ + "/new", 2));
+}
+
+TEST_F(StoreRestore, OverAStoreOnlyWhenAskedAndNobodyHasItOpen) {
+  const std::string directory = folder_ + "/store";
+  const auto refused = restore({"--directory", directory});
+  EXPECT_EQ(refused.status, kFailed);
+  EXPECT_NE(refused.err.find("--replace sets that one aside"), std::string::npos);
+  {
+    const auto index = open(directory);
+    const auto busy = restore({"--directory", directory, "--replace"});
+    EXPECT_EQ(busy.status, kFailed);
+    EXPECT_NE(busy.err.find("is the control plane stopped?"), std::string::npos) << busy.err;
+    EXPECT_FALSE(std::filesystem::exists(directory + ".restored"));
+  }
+  const auto done = restore({"--directory", directory, "--replace", "--json"});
+  EXPECT_EQ(done.status, kDone) << done.err;
+  const auto json = nlohmann::json::parse(done.out);
+  EXPECT_EQ(json["old"], directory + ".old-1");
+  EXPECT_EQ(json["directory"], directory);
+  EXPECT_FALSE(has(directory, 2));
+  EXPECT_TRUE(has(directory + ".old-1", 2));
+  EXPECT_EQ(
+      nlohmann::json::parse(restore({"--directory", directory, "--replace", "--json"}).out)["old"],
+      directory + ".old-2");
+}
+
+TEST_F(StoreRestore, ADamagedBackupCostsNothing) {
+  const std::string manifest = folder_ + "/backup/MANIFEST";
+  std::fstream(manifest, std::ios::in | std::ios::out).seekp(30).put('x');
+  const auto ran = restore({"--directory", folder_ + "/store", "--replace"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_NE(ran.err.find("MANIFEST"), std::string::npos) << ran.err;
+  EXPECT_TRUE(has(folder_ + "/store", 2));
+}
+
+TEST_F(StoreRestore, FolderComesFromTheConfiguration) {
+  const auto without = restore({});
+  EXPECT_EQ(without.status, kFailed);
+  EXPECT_NE(without.err.find("--directory says it"), std::string::npos) << without.err;
+}
+
+}  // namespace
+}  // namespace sluice::cli
