@@ -1,4 +1,5 @@
-// Metrics of the cluster, out of one look at the member. Any thread but the member's.
+// Metrics of the cluster, out of one look at the member: names, help and values in one table. Any
+// thread; no state.
 #pragma once
 
 #include <vector>

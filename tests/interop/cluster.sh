@@ -91,6 +91,35 @@ tag_at() { # VIEWER NODE KEY
     on_serf "$1" members -format=json | jq -r ".members[] | select(.name == \"$2\") | .tags.$3"
   fi
 }
+# start_peer NAME NUMBER [OPTION...]: a member made with the Go library (peer/main.go), which obeys `tell NAME WORD...`.
+start_peer() {
+  local name=$1 number=$2
+  shift 2
+  if [ ! -x "$work/peer" ]; then
+    (cd "$source_root/tests/interop/peer" &&
+      GO111MODULE=off GOFLAGS='' GOPATH=/usr/share/gocode GOCACHE="$work/gocache" go build -o "$work/peer" .)
+  fi
+  mkfifo "$work/$name.in"
+  # Opened both ways, so that neither side waits for the other nor ever sees an end.
+  exec {peer_in}<>"$work/$name.in"
+  ip netns exec "$name" "$work/peer" -name "$name" -bind "10.66.0.$number" "$@" >>"$work/$name.log" 2>&1 <&"$peer_in" &
+  pid_of[$name]=$!
+  wait_for 10 logged "$name" '^ready'
+}
+tell() {
+  local name=$1
+  shift
+  echo "$*" >"$work/$name.in"
+}
+# peer_sees NAME COUNT: so many members are alive for it.
+peer_sees() {
+  local before
+  before=$(grep -c '^end' "$work/$1.log" || true)
+  tell "$1" members
+  poll 5 more_ends "$1" "$before"
+  [ "$(tac "$work/$1.log" | awk '/^end/ {n++} n == 1 && /^member/ {m++} n == 2 {exit} END {print m + 0}')" = "$2" ]
+}
+more_ends() { [ "$(grep -c '^end' "$work/$1.log")" -gt "$2" ]; }
 # no_errors SERF...: nothing in their logs that is an error. Peers that were killed or cut off cannot be reached: that
 # is not ours.
 no_errors() {
