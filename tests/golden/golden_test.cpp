@@ -107,6 +107,7 @@ std::string row_name(const ::testing::TestParamInfo<Row>& info) {
 INSTANTIATE_TEST_SUITE_P(Forward, Golden, ::testing::ValuesIn(forward_rows()), row_name);
 INSTANTIATE_TEST_SUITE_P(Malformed, Golden, ::testing::ValuesIn(malformed_rows()), row_name);
 INSTANTIATE_TEST_SUITE_P(Verdict, Golden, ::testing::ValuesIn(verdict_rows()), row_name);
+INSTANTIATE_TEST_SUITE_P(Base, Golden, ::testing::ValuesIn(base_rows()), row_name);
 INSTANTIATE_TEST_SUITE_P(Group, Golden, ::testing::ValuesIn(group_rows()), row_name);
 
 }  // namespace

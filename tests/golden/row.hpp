@@ -27,6 +27,7 @@ std::vector<Row> forward_rows();
 std::vector<Row> malformed_rows();
 std::vector<Row> verdict_rows();
 std::vector<Row> group_rows();
+std::vector<Row> base_rows();
 
 // The usual sender and receivers.
 inline constexpr Host kSender{0, Family::kIpv4, 1};

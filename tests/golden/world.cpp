@@ -5,13 +5,16 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_ring_elem.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
+#include "tests/support/base_file.hpp"
 #include "tests/support/eal.hpp"
 
 namespace sluice::golden {
@@ -31,6 +34,7 @@ using dataplane::TraceFilter;
 
 constexpr unsigned kBuffers = 4095;
 constexpr unsigned kExitRoom = 1023;
+constexpr HashKey kHashKey{{1, 2, 3}};
 
 void require(bool ok, const char* what) {
   if (ok) return;
@@ -229,7 +233,7 @@ World::World() : draft_(first_state()), counters_(std::make_unique<link::WorkerC
   require(tables.has_value(), "no tables");
   tables_ = std::move(*tables);
   tables_->readers.add(0);
-  require(tables_->set_hash_key(HashKey{{1, 2, 3}}).has_value(), "no route table");
+  require(tables_->set_hash_key(kHashKey).has_value(), "no route table");
   set_route(router_id(), Action(ActionKind::kLocal, 0, 0, kTenant, 1));
   publish();
   connect();
@@ -335,6 +339,40 @@ void World::add_group(const Id& capability, GroupPolicy policy, const std::vecto
 
 void World::erase_group(const Id& capability) {
   tables_->groups.erase(*tables_->groups.find(capability));
+}
+
+void World::commit_base(const std::vector<Host>& agents, bool known) {
+  std::vector<testing::BaseRoute> routes;
+  std::vector<std::uint32_t> slots;
+  for (const Host& host : agents) {
+    const auto position = static_cast<std::uint32_t>(slots.size());
+    routes.push_back(
+        {agent_id(host), Action(ActionKind::kAdjacency, position, agent_port(host), kTenant, 0)});
+    slots.push_back(known ? adjacency(host) : kNoIndex);
+  }
+  const testing::BaseFile file(kHashKey, routes, static_cast<std::uint32_t>(slots.size()), 1);
+  const std::atomic<bool> cancel{false};
+  const int descriptor = file.open();
+  auto loaded = dataplane::load_base(descriptor, file.id(), -1, cancel);
+  ::close(descriptor);
+  require(loaded.has_value(), "no base segment");
+  require(
+      tables_->commit_base(std::make_shared<dataplane::LoadedBase>(std::move(*loaded)), slots, 1, 1)
+          .has_value(),
+      "no base");
+}
+
+// By turns with what the pipeline's thread, which is this one, must report meanwhile.
+void World::prune() {
+  std::size_t erased = 0;
+  while (!tables_->prune(64, erased))
+    tables_->readers.quiescent(0);
+  while (!tables_->tend_filter(64)) {
+  }
+}
+
+void World::delete_route(const Id& id) {
+  require(tables_->erase_route(id, 1) != dataplane::RouteOutcome::kFull, "no room for a mark");
 }
 
 void World::publish() {

@@ -76,6 +76,10 @@ class World {
   void set_route(const Id& id, Action action);
   void add_group(const Id& capability, GroupPolicy policy, const std::vector<Host>& members);
   void erase_group(const Id& capability);  // its route stays
+  // A base segment with these agents, in force; `known`: the hosts of its dictionary are.
+  void commit_base(const std::vector<Host>& agents, bool known = true);
+  void prune();  // what the delta has and the base says too
+  void delete_route(const Id& id);
   dataplane::ForwardingState& state() { return *draft_; }
   void publish();  // what state() was changed to
   void without_routes();
