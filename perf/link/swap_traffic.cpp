@@ -32,7 +32,8 @@ void become_realtime() {
 SwapTraffic::SwapTraffic(std::uint16_t port, std::uint64_t routes, bool realtime)
     : routes_(routes),
       realtime_(realtime),
-      allowed_(std::make_unique<std::atomic<std::uint8_t>[]>(routes)) {
+      allowed_(std::make_unique<std::atomic<std::uint8_t>[]>(routes)),
+      long_gap_tsc_(static_cast<std::uint64_t>(kLongGapUs * tsc_hz() / 1e6)) {
   if (rte_eth_add_rx_callback(port, 0, make, this) == nullptr ||
       rte_eth_add_tx_callback(port, 0, check, this) == nullptr) {
     progress("base swap: no callbacks on the port");
@@ -48,6 +49,7 @@ std::uint16_t SwapTraffic::make(std::uint16_t, std::uint16_t, rte_mbuf** frames,
   const std::uint64_t gap = t.last_poll_tsc_ == 0 ? 0 : now - t.last_poll_tsc_;
   t.last_poll_tsc_ = now;
   if (gap > t.longest_gap_.load(std::memory_order_relaxed)) t.longest_gap_.store(gap);
+  if (gap > t.long_gap_tsc_) t.long_gaps_.fetch_add(1, std::memory_order_relaxed);
   for (std::uint16_t i = 0; i < n; ++i) {
     t.random_ ^= t.random_ << 13;
     t.random_ ^= t.random_ >> 7;

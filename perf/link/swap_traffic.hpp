@@ -41,8 +41,10 @@ class SwapTraffic {
   // When the worker has stopped.
   Totals totals() const { return totals_; }
 
-  // The longest time between two polls since the last call.
+  // The longest time between two polls since the last call, and how many were above kLongGapUs.
+  static constexpr double kLongGapUs = 50;
   std::uint64_t take_longest_gap_tsc() { return longest_gap_.exchange(0); }
+  std::uint64_t take_long_gaps() { return long_gaps_.exchange(0); }
 
  private:
   static std::uint16_t make(std::uint16_t port, std::uint16_t queue, rte_mbuf** frames,
@@ -57,7 +59,9 @@ class SwapTraffic {
   alignas(64) Totals totals_;
   std::uint64_t random_ = 88172645463325252;
   std::uint64_t last_poll_tsc_ = 0;
+  std::uint64_t long_gap_tsc_;
   std::atomic<std::uint64_t> longest_gap_{0};
+  std::atomic<std::uint64_t> long_gaps_{0};
 };
 
 }  // namespace sluice::perf
