@@ -1,4 +1,5 @@
-// A file descriptor that is closed with its owner. Any thread.
+// A file descriptor that is closed with its owner; may be empty. Each object belongs to one thread,
+// whichever that is.
 #pragma once
 
 #include <unistd.h>

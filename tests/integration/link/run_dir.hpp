@@ -1,4 +1,5 @@
-// A fresh run directory, removed with its content.
+// A fresh run directory under the temporary one for the socket and lock of one dataplane, removed
+// with its content when the test ends. One thread.
 #pragma once
 
 #include <cstdlib>
