@@ -1,4 +1,5 @@
-// What the core counts, for metrics and tests. Counters only grow; one thread.
+// What the core counts, for metrics and tests: probes, suspicions, refutations, round trips, input
+// refused and why. Counters only grow; one thread.
 #pragma once
 
 #include <algorithm>

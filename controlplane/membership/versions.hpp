@@ -1,4 +1,5 @@
-// Whether two members can talk: memberlist's protocol and delegate versions. No state; any thread.
+// Whether two members can talk: memberlist's protocol and delegate versions, each with a range and
+// the one that is spoken. No state; any thread.
 #pragma once
 
 #include <cstdint>

@@ -6,7 +6,14 @@
 
 namespace sluice::simulation {
 
-using namespace membership;
+using membership::Bytes;
+using membership::Event;
+using membership::EventKind;
+using membership::InternPool;
+using membership::StreamDecoder;
+using membership::StreamRequest;
+using membership::StreamRole;
+using membership::TimerHeap;
 
 namespace {
 constexpr std::size_t kIpUdpBytes = 28;

@@ -9,7 +9,19 @@
 
 namespace sluice::simulation {
 
-using namespace membership;
+using membership::Bytes;
+using membership::Core;
+using membership::CoreConfig;
+using membership::encoded;
+using membership::kDefaultPort;
+using membership::kOwnVsn;
+using membership::MemberState;
+using membership::PacketMessage;
+using membership::PushPull;
+using membership::PushPullNode;
+using membership::Random;
+using membership::SavedState;
+using membership::WireState;
 
 Simulation::Simulation(const SimulationConfig& config)
     : config_(config),

@@ -1,4 +1,5 @@
-// A core with everything it says noted, and the few messages tests speak in.
+// A core with everything it says noted, and the few messages tests speak in. For the unit tests of
+// the membership core; one thread. Time passes only when a test says so.
 #pragma once
 
 #include <algorithm>
