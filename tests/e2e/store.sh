@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# `sluice store` on a running router: status, verify, backup, compaction and migration while agents come and go, and a
+# backup put back in place of the store.
+# shellcheck source=tests/e2e/router.sh disable=SC2317  # functions are called by name
+. "$(dirname "$0")/router.sh"
+
+write_router r <<YAML
+$two_ports
+store: {lanes: 2, overlay-mb: 1}
+YAML
+start_router r 1 2
+add() { ask agent add "$(agent "$1")" "10.77.1.9:$2" --tenant 1 >"$work/out"; }
+agents() { get '.registry.agents' status; }
+for i in {1..20}; do add "before$i" $((7000 + i)); done
+before=$(agents)
+is "status names directory and tables" "$(get '"\(.directory) \([.tables[].name] | join(" "))"' store status)" \
+  "/run/r/state/store agents peers"
+is "the layout is the configured one" "$(get .lanes store status)" 2
+check "status for people" bash -c "'$sluice' --socket /run/r/api.sock store status | grep -q '^state  *good'"
+is "verify finds no damage" "$(get '"\(.files > 0) \(.damaged | length)"' store verify)" "true 0"
+
+# ---- Backup, while it runs.
+is "a backup" "$(get .directory store backup "$work/backup")" "$work/backup"
+refused() {
+  local pattern=$1 status=0
+  shift
+  "$@" >"$work/said" 2>&1 || status=$?
+  cat "$work/said"
+  [ "$status" -eq 1 ] && grep -q -- "$pattern" "$work/said"
+}
+check "not twice to one place" refused 'not empty' ask store backup "$work/backup"
+check "nor into the store" refused 'in the store itself' ask store backup /run/r/state/store/backup
+for i in {1..5}; do add "after$i" $((7100 + i)); done
+
+# ---- Another layout, while it runs.
+is "migrated" "$(get '"\(.lanes_before) \(.lanes)"' store migrate --lanes 5)" "2 5"
+is "and says so" "$(get .lanes store status)" 5
+check "compacted" ask store compact
+is "at most one segment in each lane" "$(get '[.trees[].segment_entries | length] | max <= 1' store status)" true
+add after6 7106
+is "nothing is damaged" "$(get '.damaged | length' store verify)" 0
+kill9 r-cp
+start_controlplane r
+is "all is there after a kill" "$(agents)" $((before + 6))
+is "in the new layout" "$(get .lanes store status)" 5
+
+# ---- Restore.
+restore() { "$sluice" --config "$work/r.yaml" store restore "$work/backup" "$@"; }
+check "never over a store unasked" refused 'holds a store already' restore
+check "nor under a running control plane" refused 'is the control plane stopped' restore --replace
+is "which goes on" "$(agents)" $((before + 6))
+stop r-cp
+check "restored" restore --replace
+check "the old store is kept" test -e /run/r/state/store.old-1/MANIFEST
+start_controlplane r
+is "what the backup had is there, and no more" "$(agents)" "$before"
+is "in the layout it had" "$(get .lanes store status)" 2
+check "and it takes new ones" add after7 7107
+
+is "an estimate needs nobody" "$("$sluice" store estimate --agents 1M --memory 4G --json | jq .fits)" true
+finish
