@@ -21,7 +21,7 @@ class Index::Impl {
         migrator(*core, compactor),
         writer(*core, compactor),
         operations(*core, compactor, migrator, writer) {
-    if (core->options().verify_after_open) verifier.emplace(*core);
+    verifier.emplace(*core);
   }
   // First what works in the background; then the log, which commits what was submitted; then all.
   ~Impl() {

@@ -1,9 +1,9 @@
 #include "controlplane/store/key_hash.hpp"
 
-#include <array>
 #include <bit>
 #include <cstring>
 
+#include "controlplane/store/scratch.hpp"
 #include "sluice/base/bytes.hpp"
 #include "sluice/hash/aes_key.hpp"
 
@@ -40,7 +40,7 @@ void KeyHasher::burst(std::uint8_t table, std::uint16_t tenant, const Id* ids, H
   ids_.burst(ids, out, n);
   const std::uint64_t space = space_of(table, tenant);
   if (space == 0) return;
-  std::array<Id, kMaxBurst> again;
+  Scratch<Id, kMaxBurst> again;
   for (unsigned i = 0; i < n; ++i)
     again[i] = as_id({out[i].lo ^ space, out[i].hi});
   ids_.burst(again.data(), out, n);

@@ -4,6 +4,8 @@
 #include <array>
 #include <bit>
 
+#include "controlplane/store/scratch.hpp"
+
 namespace sluice::controlplane::store {
 namespace {
 
@@ -18,19 +20,20 @@ constexpr std::uint64_t first_bits(unsigned n) noexcept {
 
 // The keys that are still looked for, those of one lane next to each other.
 struct Grouped {
-  std::array<Hash128, kMax> hashes;
-  std::array<std::uint8_t, kMax> index;  // in the caller's order
-  std::array<std::uint8_t, kMaxLanes + 1> end{};
+  Scratch<Hash128, kMax> hashes;
+  Scratch<std::uint8_t, kMax> index;  // in the caller's order
+  std::array<std::uint8_t, kMaxLanes + 1> end;
 };
 
 void group(const Layout& layout, const Hash128* hashes, std::uint64_t wanted, Grouped& out) {
   const unsigned lanes = layout.lanes.lanes();
-  std::array<std::uint8_t, kMaxLanes + 1> at{};
+  std::fill_n(out.end.begin(), lanes + 1, std::uint8_t{0});
   for (std::uint64_t left = wanted; left != 0; left &= left - 1)
-    ++at[layout.lanes.of(hashes[std::countr_zero(left)]) + 1];
+    ++out.end[layout.lanes.of(hashes[std::countr_zero(left)]) + 1];
   for (unsigned lane = 0; lane < lanes; ++lane)
-    at[lane + 1] = static_cast<std::uint8_t>(at[lane + 1] + at[lane]);
-  out.end = at;
+    out.end[lane + 1] = static_cast<std::uint8_t>(out.end[lane + 1] + out.end[lane]);
+  std::array<std::uint8_t, kMaxLanes> at;
+  std::copy_n(out.end.begin(), lanes, at.begin());
   for (std::uint64_t left = wanted; left != 0; left &= left - 1) {
     const auto i = static_cast<unsigned>(std::countr_zero(left));
     const unsigned slot = at[layout.lanes.of(hashes[i])]++;
@@ -55,21 +58,19 @@ Error Reader::damaged(const SegmentHandle& segment) {
   return damaged_error(segment);
 }
 
-Result<std::uint64_t> Reader::find_in_segments(const Tree& tree, const Hash128* hashes,
-                                               const std::uint8_t* index, unsigned n,
+// Newest first; what a segment has is not looked for in older ones. The two arrays shrink on the
+// way.
+Result<std::uint64_t> Reader::find_in_segments(const Tree& tree, Hash128* hashes,
+                                               std::uint8_t* index, unsigned n,
                                                std::uint64_t* values) {
-  std::array<Hash128, kMax> left;
-  std::array<std::uint8_t, kMax> place;
-  std::array<std::uint64_t, kMax> value;
-  std::copy_n(hashes, n, left.begin());
-  std::copy_n(index, n, place.begin());
+  Scratch<std::uint64_t, kMax> value;
   std::uint64_t all = 0;
   for (const SegmentPtr& segment : tree.segments) {
     if (segment->damaged()) [[unlikely]]
       return std::unexpected(damaged(*segment));
     std::uint64_t found = 0;
     Segment::Counts counts;
-    if (!segment->segment().lookup(left.data(), n, value.data(), found, &counts)) [[unlikely]]
+    if (!segment->segment().lookup(hashes, n, value.data(), found, &counts)) [[unlikely]]
       return std::unexpected(damaged(*segment));
     counts_.probes += n;
     counts_.false_positives += counts.false_positives;
@@ -77,11 +78,11 @@ Result<std::uint64_t> Reader::find_in_segments(const Tree& tree, const Hash128* 
     unsigned kept = 0;
     for (unsigned i = 0; i < n; ++i) {
       if ((found & bit(i)) != 0) {
-        values[place[i]] = value[i];
-        all |= bit(place[i]);
+        values[index[i]] = value[i];
+        all |= bit(index[i]);
       } else {
-        left[kept] = left[i];
-        place[kept++] = place[i];
+        hashes[kept] = hashes[i];
+        index[kept++] = index[i];
       }
     }
     n = kept;
@@ -110,6 +111,11 @@ Result<std::uint64_t> Reader::find_numbers(const TreeSet& set, const Hash128* ha
     if (find_in_overlays(tree_of(i), hashes[i], values[i])) found |= bit(i);
   }
   if (found == wanted) return found;
+  if (wanted == 1) {
+    Hash128 hash = hashes[0];
+    std::uint8_t place = 0;
+    return find_in_segments(tree_of(0), &hash, &place, 1, values);
+  }
   Grouped grouped;
   group(layout, hashes, wanted & ~found, grouped);
   for (unsigned lane = 0; lane < layout.lanes.lanes(); ++lane) {
@@ -128,7 +134,7 @@ Result<std::uint64_t> Reader::find_numbers(const TreeSet& set, const Hash128* ha
 
 Result<std::uint64_t> Reader::lookup(std::uint8_t table, std::uint16_t tenant, const Id* ids,
                                      unsigned n, std::uint64_t* values) {
-  std::array<Hash128, kMax> hashes;
+  Scratch<Hash128, kMax> hashes;
   version_.current.layout->hasher.burst(table, tenant, ids, hashes.data(), n);
   const std::uint64_t wanted = first_bits(n);
   auto found = find_numbers(version_.current, hashes.data(), wanted, values);

@@ -54,9 +54,8 @@ class Reader {
   // `wanted`: bits of the keys to look for. Returns those that were found, kDeletedValue included.
   Result<std::uint64_t> find_numbers(const TreeSet& set, const Hash128* hashes,
                                      std::uint64_t wanted, std::uint64_t* values);
-  Result<std::uint64_t> find_in_segments(const Tree& tree, const Hash128* hashes,
-                                         const std::uint8_t* index, unsigned n,
-                                         std::uint64_t* values);
+  Result<std::uint64_t> find_in_segments(const Tree& tree, Hash128* hashes, std::uint8_t* index,
+                                         unsigned n, std::uint64_t* values);
   // Nothing: the trees do not know the key; else the record, or that it was deleted.
   struct RecordState {
     bool deleted = false;

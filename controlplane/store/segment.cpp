@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <new>
 
 #include "controlplane/store/segment_source.hpp"
 
@@ -91,20 +92,44 @@ Segment::Segment(std::string path, std::shared_ptr<const Mapping> mapping,
       header_(header),
       info_(info_of(header)),
       bytes_(mapping_->bytes().data()),
-      function_(header.function(), bytes_ + header.seeds_offset, bytes_ + header.pilots_offset),
-      filter_(header.filter(), bytes_ + header.seeds_offset + header.parts,
-              bytes_ + header.filter_offset),
+      mapped_(view_at(bytes_ + header.records_offset)),
       blocks_(mapping_->bytes(), bytes_ + header.checksums_offset, header.checksum_count,
               header.records_offset, header.fences_offset) {
   mapping_->advise(Advice::kRandom, header.records_offset,
                    header.fences_offset - header.records_offset);
 }
 
+Segment::View Segment::view_at(const std::uint8_t* records) const noexcept {
+  const auto at = [&](std::uint64_t offset) { return records + (offset - header_.records_offset); };
+  return {.function = {header_.function(), at(header_.seeds_offset), at(header_.pilots_offset)},
+          .filter = {header_.filter(), at(header_.seeds_offset) + header_.parts,
+                     at(header_.filter_offset)},
+          .records = records};
+}
+
+Status Segment::load_hot() const {
+  if (copy_ != nullptr) return {};
+  const std::uint64_t size = header_.fences_offset - header_.records_offset;
+  if (!blocks_.check(header_.records_offset, size)) return damage();
+  try {
+    auto copy = std::make_unique<HotCopy>(size);
+    auto* const to = static_cast<std::uint8_t*>(copy->memory.data());
+    std::memcpy(to, bytes_ + header_.records_offset, size);
+    copy->view = view_at(to);
+    copy_ = std::move(copy);
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
+  loaded_.store(&copy_->view, std::memory_order_release);  // pairs with lookup and find
+  mapping_->advise(Advice::kDontNeed, header_.records_offset, size);
+  return {};
+}
+
 // The steps of a look-up; kChecked: every block is checked before anything in it is used.
 template <bool kChecked>
 class Segment::Pass {
  public:
-  explicit Pass(const Segment& segment) noexcept : s_(segment) {}
+  Pass(const Segment& segment, const View& view) noexcept : s_(segment), view_(view) {}
 
   // Keys that may be here, by position; the others are counted.
   bool filter(const Hash128* hashes, unsigned n, std::uint8_t* live, unsigned& count,
@@ -121,8 +146,8 @@ class Segment::Pass {
     FusePlaces places[index::kMaxPhfBurst];
     const std::uint8_t* parts[index::kMaxPhfBurst];
     for (unsigned i = 0; i < n; ++i) {
-      places[i] = s_.filter_.places(hashes[i]);
-      parts[i] = s_.filter_.part(hashes[i]);
+      places[i] = view_.filter.places(hashes[i]);
+      parts[i] = view_.filter.part(hashes[i]);
       FuseFilterView::prefetch(parts[i], places[i]);
     }
     for (unsigned i = 0; i < n; ++i) {
@@ -140,15 +165,15 @@ class Segment::Pass {
               const std::uint8_t** records) noexcept {
     std::uint32_t at[index::kMaxPhfBurst];
     for (unsigned i = 0; i < count; ++i) {
-      at[i] = s_.function_.pilot_index(hashes[live[i]]);
-      s_.function_.prefetch_pilot(at[i]);
+      at[i] = view_.function.pilot_index(hashes[live[i]]);
+      view_.function.prefetch_pilot(at[i]);
     }
     if (!good(s_.bytes_ + s_.header_.seeds_offset, s_.header_.parts)) return false;
     const std::uint64_t size = record_bytes(s_.info_.form);
     for (unsigned i = 0; i < count; ++i) {
       if (!good(s_.bytes_ + s_.header_.pilots_offset + at[i], 1)) return false;
-      const std::uint32_t slot = s_.function_.slot(hashes[live[i]], at[i]);
-      records[i] = s_.bytes_ + s_.header_.records_offset + slot * size;
+      const std::uint32_t slot = view_.function.slot(hashes[live[i]], at[i]);
+      records[i] = view_.records + slot * size;
       __builtin_prefetch(records[i]);
       __builtin_prefetch(records[i] + size - 1);
     }
@@ -164,12 +189,14 @@ class Segment::Pass {
   }
 
   const Segment& s_;
+  const View& view_;  // with kChecked: of the file
 };
 
 template <bool kChecked>
-bool Segment::lookup_burst(const Hash128* hashes, unsigned n, std::uint64_t* values,
-                           std::uint64_t& found, Counts* counts) const noexcept {
-  Pass<kChecked> pass(*this);
+bool Segment::lookup_burst(const View& view, const Hash128* hashes, unsigned n,
+                           std::uint64_t* values, std::uint64_t& found,
+                           Counts* counts) const noexcept {
+  Pass<kChecked> pass(*this, view);
   std::uint8_t live[index::kMaxPhfBurst];
   const std::uint8_t* records[index::kMaxPhfBurst];
   unsigned count = 0;
@@ -188,14 +215,16 @@ bool Segment::lookup_burst(const Hash128* hashes, unsigned n, std::uint64_t* val
 
 bool Segment::lookup(const Hash128* hashes, unsigned n, std::uint64_t* values, std::uint64_t& found,
                      Counts* counts) const noexcept {
-  return blocks_.hot_good() ? lookup_burst<false>(hashes, n, values, found, counts)
-                            : lookup_burst<true>(hashes, n, values, found, counts);
+  if (const View* const loaded = loaded_.load(std::memory_order_acquire); loaded != nullptr)
+    return lookup_burst<false>(*loaded, hashes, n, values, found, counts);
+  return blocks_.hot_good() ? lookup_burst<false>(mapped_, hashes, n, values, found, counts)
+                            : lookup_burst<true>(mapped_, hashes, n, values, found, counts);
 }
 
 template <bool kChecked>
-Segment::Found Segment::find_one(const Hash128& hash, KeyEntries& entries,
+Segment::Found Segment::find_one(const View& view, const Hash128& hash, KeyEntries& entries,
                                  Counts* counts) const noexcept {
-  Pass<kChecked> pass(*this);
+  Pass<kChecked> pass(*this, view);
   std::uint8_t live[index::kMaxPhfBurst];
   const std::uint8_t* record = nullptr;
   unsigned count = 0;
@@ -210,7 +239,7 @@ Segment::Found Segment::find_one(const Hash128& hash, KeyEntries& entries,
   const auto offset = load<std::uint64_t>(record + 16);
   const std::uint64_t end = kSegmentAlignment + header_.cold_bytes;
   if (offset < kSegmentAlignment || offset >= end) {
-    blocks_.set_damaged(static_cast<std::uint64_t>(record - bytes_));
+    blocks_.set_damaged(header_.records_offset + static_cast<std::uint64_t>(record - view.records));
     return Found::kDamaged;
   }
   entries.reader_ = EntryReader(bytes_, offset, end, info_.form, info_.format, blocks_);
@@ -222,8 +251,10 @@ Segment::Found Segment::find_one(const Hash128& hash, KeyEntries& entries,
 
 Segment::Found Segment::find(const Hash128& hash, KeyEntries& entries,
                              Counts* counts) const noexcept {
-  return blocks_.hot_good() ? find_one<false>(hash, entries, counts)
-                            : find_one<true>(hash, entries, counts);
+  if (const View* const loaded = loaded_.load(std::memory_order_acquire); loaded != nullptr)
+    return find_one<false>(*loaded, hash, entries, counts);
+  return blocks_.hot_good() ? find_one<false>(mapped_, hash, entries, counts)
+                            : find_one<true>(mapped_, hash, entries, counts);
 }
 
 bool Segment::KeyEntries::next(Entry& entry) noexcept {

@@ -6,6 +6,7 @@
 // Any number of threads; nothing is ever written to the file. The mapping ends with the last owner.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "controlplane/store/fuse_filter.hpp"
 #include "controlplane/store/segment_blocks.hpp"
 #include "controlplane/store/segment_format.hpp"
+#include "controlplane/store/zeroed_memory.hpp"
 #include "sluice/base/result.hpp"
 #include "sluice/index/phf.hpp"
 
@@ -56,27 +58,46 @@ class Segment : public std::enable_shared_from_this<Segment> {
   // What a look-up met; fine (no error) while it met nothing.
   Status damage() const;
 
+  // Copies what look-ups touch out of the file's pages of 4 KiB into huge pages, checked once more:
+  // look-ups in a large segment then cost a third. One thread; others may look up meanwhile.
+  // Without the memory for it everything stays as it is.
+  Status load_hot() const;
+
  private:
   friend class SegmentSource;
+  // What look-ups touch: in the file, or the copy of it.
+  struct View {
+    index::PhfView function;
+    FuseFilterView filter;  // only when the header says so
+    const std::uint8_t* records = nullptr;
+  };
+  struct HotCopy {
+    explicit HotCopy(std::size_t bytes) : memory(bytes) {}
+    ZeroedMemory memory;
+    View view;
+  };
+  View view_at(const std::uint8_t* records) const noexcept;
   template <bool kChecked>
   class Pass;
 
   Segment(std::string path, std::shared_ptr<const Mapping> mapping, const SegmentHeader& header);
 
   template <bool kChecked>
-  bool lookup_burst(const Hash128* hashes, unsigned n, std::uint64_t* values, std::uint64_t& found,
-                    Counts* counts) const noexcept;
+  bool lookup_burst(const View& view, const Hash128* hashes, unsigned n, std::uint64_t* values,
+                    std::uint64_t& found, Counts* counts) const noexcept;
   template <bool kChecked>
-  Found find_one(const Hash128& hash, KeyEntries& entries, Counts* counts) const noexcept;
+  Found find_one(const View& view, const Hash128& hash, KeyEntries& entries,
+                 Counts* counts) const noexcept;
 
   const std::string path_;
   const std::shared_ptr<const Mapping> mapping_;
   const SegmentHeader header_;
   const SegmentInfo info_;
   const std::uint8_t* const bytes_;  // of the file
-  const index::PhfView function_;
-  const FuseFilterView filter_;  // only when the header says so
+  const View mapped_;
   mutable SegmentBlocks blocks_;
+  mutable std::unique_ptr<const HotCopy> copy_;
+  mutable std::atomic<const View*> loaded_{nullptr};  // of copy_; released when it is complete
 };
 
 // One key in a segment of exact form: the newest kPut or kDelete, or operations on elements newest

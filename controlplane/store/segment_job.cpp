@@ -54,12 +54,16 @@ Result<SegmentPtr> merge_to_segment(Core& core, const Layout& layout, Form form,
   writer->reset();
   if (const Status synced = core.fs().sync_dir(core.directory()); !synced)
     return std::unexpected(synced.error());
-  return core.open_segment({.file = file,
-                            .bytes = info->bytes,
-                            .entries = info->entries,
-                            .min_sequence = info->min_sequence,
-                            .max_sequence = info->max_sequence,
-                            .checksum = info->checksum});
+  auto segment = core.open_segment({.file = file,
+                                    .bytes = info->bytes,
+                                    .entries = info->entries,
+                                    .min_sequence = info->min_sequence,
+                                    .max_sequence = info->max_sequence,
+                                    .checksum = info->checksum});
+  if (!segment) return segment;
+  if (const Status loaded = (*segment)->segment().load_hot(); !loaded)
+    return std::unexpected(loaded.error());
+  return segment;
 }
 
 }  // namespace sluice::controlplane::store

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <utility>
 #include <vector>
 
 namespace sluice::controlplane::store {
@@ -30,19 +31,24 @@ void Verifier::run() {
   std::uint64_t total = 0;
   for (const SegmentPtr& segment : segments)
     total += segment->ref().bytes;
-  core_.counters().to_verify_bytes.store(total);
+  const bool verify = core_.options().verify_after_open;
+  core_.counters().to_verify_bytes.store(verify ? total : 0);
   Pace pace(&limiter_, &stop_);
   for (SegmentPtr& segment : segments) {
     if (!segment->damaged()) {
       std::uint64_t seen = 0;
-      const Status good = segment->segment().verify([&](std::uint64_t done, std::uint64_t) {
-        core_.counters().verified_bytes.fetch_add(done - seen);
-        const std::uint64_t more = done - seen;
-        seen = done;
+      const auto progress = [&](std::uint64_t done, std::uint64_t) {
+        const std::uint64_t more = done - std::exchange(seen, done);
+        core_.counters().verified_bytes.fetch_add(more);
         return pace.spend(more);
-      });
+      };
+      const Status good = verify ? segment->segment().verify(progress) : Status{};
       if (stop_.load()) return;
-      if (!good) core_.quarantine(*segment, good.error());
+      if (!good) {
+        core_.quarantine(*segment, good.error());
+      } else if (const Status loaded = segment->segment().load_hot(); !loaded) {
+        core_.quarantine(*segment, loaded.error());
+      }
     }
     segment.reset();  // a file that compaction has replaced is let go
   }

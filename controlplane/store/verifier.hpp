@@ -1,5 +1,6 @@
 // Checks every segment in the background after opening, at the rate of background work, so that
-// damage is found before somebody needs the data. Segments written later were checked when written.
+// damage is found before somebody needs the data, and loads what look-ups touch into huge pages.
+// Segments written later were checked when written.
 #pragma once
 
 #include <atomic>

@@ -3,6 +3,7 @@
 // made below --directory, which should be on the disk in question.
 #include <CLI/CLI.hpp>
 
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 #include <algorithm>
 #include <chrono>
@@ -94,6 +95,7 @@ int main(int argc, char** argv) {
     options.sync_seconds = 0.1;
     options.writes = 200'000;
   }
+  spdlog::set_level(spdlog::level::off);  // stdout is for results
   progress("index_bench: TSC {:.0f} MHz, stores in {}", tsc_hz() / 1e6, options.directory);
   if (wanted(options.parts, "lookups")) measure_lookups(options);
   if (wanted(options.parts, "memory")) measure_memory(options);
