@@ -10,6 +10,11 @@ place r3 3
 place s1 11
 place x 20
 
+write_router x 20
+refused() { ! "$controlplane" --config "$work/x.yaml" >"$work/refused.log" 2>&1; }
+check "without keys a router does not start" refused
+check "and says what to do" grep -q 'sluice cluster init' "$work/refused.log"
+
 keys_of() { grep -v '^#' "$work/$1/state/cluster.keys"; }
 mkdir -p "$work/r1/state" "$work/r2/state" "$work/r3/state"
 "$sluice" cluster init --keys-file "$work/r1/state/cluster.keys" >"$work/init.log"
