@@ -1,4 +1,5 @@
-// When a write counts as done. A plain value.
+// When a write counts as done. Both the log and the index speak of it. A plain value; any thread.
+// What is promised after a crash follows from it.
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,10 @@
 
 namespace sluice::controlplane::store {
 
-using namespace log_format;
+using log_format::encode;
+using log_format::FileHeader;
+using log_format::kFileHeader;
+using log_format::salt_of;
 
 // Later files first, then the torn one: whenever the power goes, the log ends at the same place.
 Status LogFiles::cut(const LogEnd& end) {

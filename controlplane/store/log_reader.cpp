@@ -9,7 +9,13 @@
 
 namespace sluice::controlplane::store {
 
-using namespace log_format;
+using log_format::decode_file_header;
+using log_format::decode_record;
+using log_format::kAlignment;
+using log_format::kFileHeader;
+using log_format::kRecordHeader;
+using log_format::kVersion;
+using log_format::salt_of;
 
 class LogReader::Impl {
  public:

@@ -12,7 +12,10 @@
 
 namespace sluice::controlplane::store {
 
-using namespace log_format;
+using log_format::encode_record;
+using log_format::kRecordHeader;
+using log_format::padded;
+using log_format::RecordHeader;
 
 namespace {
 

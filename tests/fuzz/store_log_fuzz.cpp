@@ -13,7 +13,21 @@
 
 namespace {
 
-using namespace sluice::controlplane::store;
+namespace log_format = sluice::controlplane::store::log_format;
+using sluice::controlplane::store::BatchReader;
+using sluice::controlplane::store::Buffer;
+using sluice::controlplane::store::ByteView;
+using sluice::controlplane::store::Entry;
+using sluice::controlplane::store::FieldReader;
+using sluice::controlplane::store::kMaxKeyBytes;
+using sluice::controlplane::store::log_file_name;
+using sluice::controlplane::store::LogEnd;
+using sluice::controlplane::store::LogReader;
+using sluice::controlplane::store::LogRecord;
+using sluice::controlplane::store::LogWriter;
+using sluice::controlplane::store::OpenMode;
+using sluice::controlplane::store::put_bytes;
+using sluice::controlplane::store::StoreId;
 using sluice::test::FaultFs;
 
 constexpr StoreId kStore = {5};

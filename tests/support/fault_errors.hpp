@@ -1,4 +1,5 @@
-// The errors of FaultFs, worded as PosixFs does. Any thread; no state.
+// The errors of FaultFs, worded as PosixFs words them, so that tests of texts hold for both. For
+// fault_fs*.cpp only. Any thread; no state.
 #pragma once
 
 #include <fmt/format.h>

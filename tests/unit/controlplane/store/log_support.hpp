@@ -1,4 +1,5 @@
-// A log on a disk that breaks as told, for the tests of log.hpp.
+// A log on a disk that breaks as told, for the tests of log.hpp: opening it as the index does, and
+// reading back everything. One thread.
 #pragma once
 
 #include <gtest/gtest.h>
