@@ -11,10 +11,8 @@
 #include "sluice/index/base_segment.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
+namespace sluice::index {
 namespace {
-
-using namespace sluice;
-using namespace sluice::index;
 
 constexpr std::uint64_t kMostBytes = 256 << 10;
 
@@ -104,3 +102,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   FUZZ_REQUIRE(!damaged || !damaged->check_all());
   return 0;
 }
+
+}  // namespace sluice::index

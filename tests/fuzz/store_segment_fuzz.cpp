@@ -14,10 +14,8 @@
 #include "tests/fuzz/fuzz.hpp"
 #include "tests/support/fault_fs.hpp"
 
+namespace sluice::controlplane::store {
 namespace {
-
-using namespace sluice;
-using namespace sluice::controlplane::store;
 
 constexpr std::uint64_t kMostBytes = 256 << 10;
 
@@ -138,3 +136,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!file.empty()) open_and_read(file, std::uint64_t{data[0]} << 56, true);
   return 0;
 }
+
+}  // namespace sluice::controlplane::store
