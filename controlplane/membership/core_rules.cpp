@@ -186,6 +186,15 @@ void Core::on_suspect(std::uint64_t now_ns, const Suspect& suspect) {
     if (!leaving_) refute(now_ns, suspect.incarnation, suspect.from);
     return;
   }
+  if (member.suspicion != Member::kNone && suspect.incarnation > member.incarnation) {
+    // It has refuted what we hold against it, which passed us by, and is accused anew: its time to
+    // answer begins anew, too.
+    end_suspicion(slot);
+    members_.edit(slot).incarnation = suspect.incarnation;
+    broadcast_suspect(slot, suspect.from);
+    start_suspicion(now_ns, slot, suspect.from);
+    return;
+  }
   if (member.suspicion != Member::kNone) {
     if (confirm_suspicion(slot, suspect.from)) broadcast_suspect(slot, suspect.from);
     return;

@@ -212,6 +212,22 @@ TEST(CoreRules, TheSuspectIsAskedBeforeItIsDeclaredDead) {
   EXPECT_EQ(h.state("a"), MemberState::kAlive);
 }
 
+// An accusation of a higher incarnation means that the member refuted the one before.
+TEST(CoreRules, ANewAccusationBeginsANewSuspicion) {
+  CoreHarness h;
+  for (std::uint8_t i = 2; i < 6; ++i)
+    h.alive(fmt::format("n{}", i), i);
+  h.hear({Suspect{1, "n2", "n3"}});
+  h.run_for(3500 * kNsPerMs);
+  h.hear({Suspect{2, "n2", "n3"}, Suspect{2, "n2", "n4"}, Suspect{2, "n2", "n5"}});
+  for (int i = 0; i < 30; ++i) {
+    h.run_for(100 * kNsPerMs);
+    h.hear({Nack{1}});
+  }
+  EXPECT_EQ(h.state("n2"), MemberState::kSuspect);
+  EXPECT_EQ(h.member("n2")->incarnation, 2u);
+}
+
 // Who hears nothing at all though there are others is the one with the trouble.
 TEST(CoreRules, TheDeafJudgeLate) {
   CoreHarness h;
