@@ -16,7 +16,7 @@ class ZeroedMemory {
     at_ = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at_ == MAP_FAILED) throw std::bad_alloc();  // as a container would
-    ::madvise(at_, bytes, MADV_HUGEPAGE);  // a wish; without it everything works, slower
+    ::madvise(at_, bytes, MADV_HUGEPAGE);           // a wish; without it everything works, slower
   }
   ~ZeroedMemory() { ::munmap(at_, bytes_); }
   ZeroedMemory(const ZeroedMemory&) = delete;
