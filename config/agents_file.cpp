@@ -1,7 +1,6 @@
 #include "config/agents_file.hpp"
 
 #include <fmt/format.h>
-#include <openssl/sha.h>
 
 #include <algorithm>
 #include <charconv>
@@ -197,10 +196,10 @@ AgentsFile parse_agents(std::string_view text, const std::string& filename, Endp
 }
 
 FileAgents::FileAgents(std::string text, bool with_endpoints, std::uint64_t agents)
-    : with_endpoints_(with_endpoints), agents_(agents) {
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest_.data());
-  text_ = std::make_shared<const std::string>(std::move(text));
-}
+    : text_(std::make_shared<const std::string>(std::move(text))),
+      with_endpoints_(with_endpoints),
+      agents_(agents),
+      digest_(id_of_name(*text_)) {}
 
 void FileAgents::for_each(const std::function<bool(const StaticAgent&)>& take) const {
   if (!text_) return;

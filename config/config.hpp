@@ -6,7 +6,6 @@
 // kind gives an Error or Diagnostics.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -149,7 +148,7 @@ class FileAgents {
   std::shared_ptr<const std::string> text_;
   bool with_endpoints_ = false;
   std::uint64_t agents_ = 0;
-  std::array<std::uint8_t, 32> digest_{};  // SHA-256 of the text
+  Id digest_;  // as of a name, but of the whole text
 };
 
 struct Peer {

@@ -105,10 +105,10 @@ std::uint64_t left(std::uint64_t end_ns, std::uint64_t now_ns) {
 void fill_lease(const Subsystems& subsystems, const Lease& lease, proto::Agent& to) {
   const std::uint64_t now_ns = monotonic_ns();
   const std::uint64_t end_ns = lease.renewed_ns + lease.granted_s * kNsPerSecond;
-  const std::uint64_t grace_ns = subsystems.registry.policy().grace_s * kNsPerSecond;
+  const std::uint64_t expires_ns = subsystems.registry.expires_ns(lease);
   to.set_lease_s(lease.granted_s);
   to.set_lease_left_ns(left(end_ns, now_ns));
-  to.set_grace_left_ns(end_ns > now_ns ? grace_ns : left(end_ns + grace_ns, now_ns));
+  to.set_grace_left_ns(left(expires_ns, std::max(end_ns, now_ns)));
   to.set_renewed_ns(lease.renewed_realtime_ns);
   to.set_moves(lease.moves);
 }

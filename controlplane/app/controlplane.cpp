@@ -105,6 +105,8 @@ struct ControlPlane::Impl final : public Runtime {
   bool stopping = false;
   bool link_started = false;
   std::uint64_t started = monotonic_ns();
+  std::uint64_t answers_by = 0;  // of the kernel, about the ways to agents
+  std::uint32_t undecided = 0;
   std::uint64_t loaded = realtime_ns();
   std::uint64_t next_expiry_ns = 0;
   std::uint64_t next_alive_ns = 0;
@@ -114,8 +116,8 @@ struct ControlPlane::Impl final : public Runtime {
 
   Status wire();
   void connect_parts();
-  Status restore();
   Status start_servers();
+  void begin_serving();
   void tick();
   void start_link_when_due(std::uint64_t now_ns);
   void tell_missing_interfaces(std::uint64_t now_ns);
@@ -177,20 +179,20 @@ Status ControlPlane::Impl::wire() {
   if (auto ok = configurator->check(config_now); !ok) return ok;
   if (auto ok = configurator->apply(config_now, now()); !ok) return ok;
   config::release_files(config_now);
-  if (auto ok = restore(); !ok) return ok;
+  if (auto ok = keeper->restore(registry, *forwarding, tenants, now()); !ok) return ok;
   return start_servers();
 }
 
 // What was there before a restart continues: agents with what is left of their leases, but none
 // ends before it had time to renew, and a sweep of the dataplane's old routes only waits for the
-// kernel. A store that is new knows nothing of what the dataplane still has: everybody has until
-// then to confirm.
-Status ControlPlane::Impl::restore() {
-  const std::uint64_t confirm_by = started + config_now.leases.restart_grace_s * kNsPerSecond;
+// kernel. A store that is new knows nothing of what the dataplane still has: everybody has the
+// same time to confirm. All counted from now on, because reading millions of agents took a while.
+void ControlPlane::Impl::begin_serving() {
+  const std::uint64_t serving = monotonic_ns();
+  answers_by = serving + kFirstAnswersNs;
+  const std::uint64_t confirm_by = serving + config_now.leases.restart_grace_s * kNsPerSecond;
   registry.keep_restored_until(confirm_by);
-  if (auto ok = keeper->restore(registry, *forwarding, tenants, now()); !ok) return ok;
-  programmer.sweep_after(keeper->was_there() ? started + kLastAnswersNs : confirm_by);
-  return {};
+  programmer.sweep_after(keeper->was_there() ? serving + kLastAnswersNs : confirm_by);
 }
 
 void ControlPlane::Impl::connect_parts() {
@@ -278,7 +280,12 @@ void ControlPlane::Impl::tick() {
 void ControlPlane::Impl::start_link_when_due(std::uint64_t now_ns) {
   const bool answered = host->dumped() && (!host->ready() || forwarding->hops_undecided() == 0);
   // Without any interface there is no dataplane, and nothing to wait for.
-  if (!answered && now_ns < started + kFirstAnswersNs) return;
+  // As long as answers come: those for millions of agents take longer than one.
+  if (const auto waits = forwarding->hops_undecided(); waits != undecided) {
+    undecided = waits;
+    answers_by = now_ns + kFirstAnswersNs;
+  }
+  if (!answered && now_ns < answers_by) return;
   if (answered && keeper->was_there()) programmer.sweep_after(0);
   // The routes are compared with the base that the last process left, once they are all known.
   bases->manager().start([this](const Id& id) {
@@ -435,6 +442,7 @@ Status ControlPlane::run() {
   self.wait_signal();
   self.netlink->start(*self.host);
   if (self.cluster) self.cluster->start();
+  self.begin_serving();
   self.tick();
   notify_ready("starting");
   self.io.run();

@@ -314,6 +314,14 @@ std::uint32_t Registry::granted(std::uint32_t wanted_s) const {
   return std::clamp(wanted_s == 0 ? policy_.default_s : wanted_s, policy_.min_s, policy_.max_s);
 }
 
+std::uint64_t Registry::expires_ns(const Lease& lease) const {
+  const std::int64_t end =
+      lease.renewed_ns +
+      static_cast<std::int64_t>((std::uint64_t{lease.granted_s} + policy_.grace_s) * kNsPerSecond);
+  return std::max<std::uint64_t>(static_cast<std::uint64_t>(std::max<std::int64_t>(end, 0)),
+                                 lease.restored ? restored_until_s_ * kNsPerSecond : 0);
+}
+
 // The second in which lease and grace have both ended for sure.
 std::uint64_t Registry::end_s(const Lease& lease) const {
   const auto end = lease.renewed_ns / static_cast<std::int64_t>(kNsPerSecond) + lease.granted_s +

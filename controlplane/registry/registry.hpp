@@ -182,6 +182,8 @@ class Registry {
   const Agent& at(std::uint32_t slot) const { return agents_[slot]; }
   bool is_used(std::uint32_t slot) const { return agents_[slot].origin != Origin::kNone; }
   const Lease* lease(const Agent& agent) const;
+  // Monotonic: when it is forgotten if nothing comes, the grace included.
+  std::uint64_t expires_ns(const Lease& lease) const;
   std::uint32_t slots_end() const { return agents_.end(); }
   std::size_t size() const { return agents_.size(); }
   const Capabilities& capabilities() const { return capabilities_; }

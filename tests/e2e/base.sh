@@ -29,7 +29,8 @@ listen_static() {
   options "agent$1" 10.77.2.1
   given[1]=base/test/agent/$1
   ask agent token "base/test/agent/$1" --tenant 1 >"$work/agent$1.token"
-  run_as h2 "agent$1" listen "${given[@]}" --no-register --local "10.77.2.2:$((7000 + $1 % 50000))" --count 100 --timeout 20
+  run_as h2 "agent$1" listen "${given[@]}" --no-register --local "10.77.2.2:$((7000 + $1 % 50000))" \
+    --count 100 --timeout 20
   wait_for 10 logged "agent$1" listening
 }
 # reached N: 100 messages to the N-th agent arrive.
@@ -50,7 +51,8 @@ ask config reload >"$work/out"
 is "ten deleted and a new one differ" "$(get '"\(.base.uncovered) \(.base.deleted)"' status)" "1 10"
 gone() {
   options alice 10.77.1.1
-  in_host h1 "$sluice" --json send "base/test/agent/$1" "${given[@]}" --count 5 --notify --lifetime 0.1 --wait-notices 1 >"$work/sent.json"
+  in_host h1 "$sluice" --json send "base/test/agent/$1" "${given[@]}" --count 5 --notify --lifetime 0.1 \
+    --wait-notices 1 >"$work/sent.json"
   jq -r '.notices | add' "$work/sent.json"
   [ "$(jq -r '.notices | add' "$work/sent.json")" = 5 ]
 }
@@ -74,7 +76,8 @@ check "the deleted one is still gone" gone 4
 stop r-cp
 sed -i '1,5d' "$work/agents"
 start_controlplane r
-check "the base was taken over" logged r-cp "event=base_adopted entries=$agents known=$((agents - 15)) uncovered=[0-9]+ deleted=15"
+check "the base was taken over" \
+  logged r-cp "event=base_adopted entries=$agents known=$((agents - 15)) uncovered=[0-9]+ deleted=15"
 check "messages reach an agent out of the base" reached 19
 check "those that went meanwhile are gone" gone 12
 

@@ -73,7 +73,8 @@ start_refused() {
   cat "$work/said"
   [ "$status" -eq 1 ] && grep -qE -- "$2" "$work/said"
 }
-sed 's|run-dir: [^,]*, state-dir: [^}]*|run-dir: /run/other, state-dir: /run/other/state|' "$work/r.yaml" >"$work/other.yaml"
+sed 's|run-dir: [^,]*, state-dir: [^}]*|run-dir: /run/other, state-dir: /run/other/state|' \
+  "$work/r.yaml" >"$work/other.yaml"
 echo 'store: {directory: /run/r/state/store}
 metrics: {listen: off}' >>"$work/other.yaml"
 check "two control planes cannot have one store" start_refused "$work/other.yaml" \

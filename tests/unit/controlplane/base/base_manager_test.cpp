@@ -11,7 +11,6 @@
 #include <mutex>
 #include <random>
 
-#include "controlplane/base/ids_file.hpp"
 #include "fake_dataplane.hpp"
 #include "sluice/base/clock.hpp"
 #include "sluice/base/names.hpp"
@@ -577,32 +576,6 @@ TEST_F(BaseManagerTest, RandomHistories) {
   now_ns_ += 70 * kNsPerSecond;
   settle();
   expect_right(kUniverse);
-}
-
-TEST_F(BaseManagerTest, IdsFilesAreChecked) {
-  const link::SegmentId segment{9, 9};
-  const std::string path = directory_ + "/x.ids";
-  auto writer = IdsWriter::create(*fs_, path, segment);
-  ASSERT_TRUE(writer);
-  for (unsigned n = 0; n < 40'000; ++n)
-    ASSERT_TRUE(writer->add(id_of(n)));
-  ASSERT_TRUE(writer->finish());
-  std::vector<Id> back;
-  const auto take = [&](std::span<const Id> ids) {
-    back.insert(back.end(), ids.begin(), ids.end());
-  };
-  ASSERT_TRUE(read_ids(*fs_, path, segment, 40'000, take));
-  ASSERT_EQ(back.size(), 40'000u);
-  EXPECT_EQ(back[39'999], id_of(39'999));
-  EXPECT_FALSE(read_ids(*fs_, path, segment, 39'999, take));
-  EXPECT_FALSE(read_ids(*fs_, path, link::SegmentId{9, 8}, 40'000, take));
-  const std::uint8_t byte = 1;
-  ASSERT_TRUE((*fs_->open(path, store::OpenMode::kWrite))->write_at(300'000, {&byte, 1}));
-  back.clear();
-  const auto damaged = read_ids(*fs_, path, segment, 40'000, take);
-  ASSERT_FALSE(damaged);
-  EXPECT_NE(damaged.error().message().find("x.ids: its checksum"), std::string::npos);
-  EXPECT_TRUE(back.empty()) << "nothing of it is believed";
 }
 
 }  // namespace

@@ -208,6 +208,8 @@ TEST_F(PersistenceTest, AClockThatJumpedAheadLeavesTheGrace) {
   ASSERT_TRUE(enroll(before_, "a/b/c/1", 0));
   restart(90'000);
   EXPECT_EQ(left_s("a/b/c/1", 90'000), 0);
+  const Lease* lease = after_.lease(after_.at(after_.find(id_of_name("a/b/c/1"))));
+  EXPECT_EQ(after_.expires_ns(*lease), at(90'030).monotonic_ns);
   EXPECT_FALSE(expired("a/b/c/1", 90'029)) << "until agents had time to renew";
   EXPECT_TRUE(expired("a/b/c/1", 90'031));
 }
