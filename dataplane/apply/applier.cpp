@@ -19,8 +19,8 @@ constexpr std::uint32_t kBurst = RouteTable::kMaxBurst;
 // About a tenth of a millisecond of work each: the manager has other duties.
 constexpr unsigned kSweepStep = 4096;
 constexpr unsigned kReclaimStep = 4096;
-constexpr unsigned kPruneStep = 1024;
-constexpr unsigned kFilterStep = 1024;
+constexpr unsigned kPruneStep = 16'384;
+constexpr unsigned kFilterStep = 16'384;
 
 std::uint32_t handle_of(const link::Command& command) noexcept {
   switch (command.header.kind) {
@@ -237,7 +237,9 @@ void Applier::State::refuse(std::uint64_t at, CommandKind kind, RefusedReason re
                             std::uint32_t handle, const Id& id) {
   link::add(status.tables.commands_refused, 1);
   if (reason == RefusedReason::kTableFull) table_full();
-  if (!refusal_events.take(monotonic_ns())) return;
+  // That a base is not in force must be heard: all that it covers would never be sent.
+  const bool surely = kind == CommandKind::kBaseBegin || kind == CommandKind::kBaseCommit;
+  if (!surely && !refusal_events.take(monotonic_ns())) return;
   link::Event event{};
   event.kind = link::EventKind::kCommandRefused;
   auto& body = event.body.refused;
@@ -246,7 +248,7 @@ void Applier::State::refuse(std::uint64_t at, CommandKind kind, RefusedReason re
   body.reason = reason;
   body.handle = handle;
   body.id = id;
-  events.send(event);
+  surely ? events.send_surely(event) : static_cast<void>(events.send(event));
 }
 
 // Not once per command: a table that is full may stay so, with things coming and going.

@@ -69,7 +69,7 @@ struct Apply::Impl {
           break;
         case LinkServer::Change::kOffer:
           take_offer();
-          break;
+          return;  // one per turn: who goes on offering shall not keep us here
       }
     }
   }

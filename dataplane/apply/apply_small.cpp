@@ -16,6 +16,7 @@ Applier::State::Refusal Applier::State::begin_sync(std::uint8_t new_epoch) {
   adjacency_slots.clear();
   group_slots.clear();
   draft = {};
+  base.begin_sync();
   sweep_broken_off = sweep_broken_off || sweep_passes > 0;
   sweep_passes = 0;
   return {};
@@ -25,6 +26,7 @@ Applier::State::Refusal Applier::State::end_sync() {
   if (ended) return RefusedReason::kWrongEpoch;
   if (tables.route_table() == nullptr) return RefusedReason::kNoHashKey;
   ended = true;
+  tables.release_routes();
   publish_small();
   count_event(link::EventKind::kSyncDone, tables.route_table()->size());
   spdlog::info("event=sync_done epoch={} routes={} commands={}", epoch,
@@ -35,6 +37,7 @@ Applier::State::Refusal Applier::State::end_sync() {
 Applier::State::Refusal Applier::State::start_sweep() {
   if (!ended) return RefusedReason::kWrongEpoch;
   // One that was broken off goes on where it stopped, so it needs another round for the rest.
+  tables.begin_sweep();
   sweep_passes = sweep_broken_off ? 2 : 1;
   sweep_broken_off = false;
   swept = 0;

@@ -180,6 +180,9 @@ Applier::State::Refusal Applier::State::add_to_base(const link::BaseAdjacency& b
 }
 
 Applier::State::Refusal Applier::State::commit_base(const link::BaseRef& body) {
+  // A dataplane that was never ready must not go by a base alone: what was deleted since it was
+  // built may still be on its way.
+  if (!ended && !tables.forwarding.load(std::memory_order_relaxed)->ready) tables.withhold_routes();
   const Refusal refusal = base.commit(body, epoch);
   if (!refusal) observer.base_changed();
   return refusal;

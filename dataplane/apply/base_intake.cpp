@@ -67,9 +67,8 @@ bool BaseIntake::turn(unsigned prune_step) {
     unconfirmed_.reset();
     take(std::move(outcome));
   }
-  if (!pruning_) return false;
-  pruning_ = !tables_.prune(prune_step, pruned_);
-  if (pruning_ || !announce_) return pruning_;
+  if (!tables_.prune(prune_step, pruned_)) return true;
+  if (!announce_) return false;
   announce_ = false;
   const BaseTable* base = tables_.base();
   if (base == nullptr) return false;
@@ -77,7 +76,7 @@ bool BaseIntake::turn(unsigned prune_step) {
   event.kind = link::EventKind::kBaseDone;
   event.body.base_done = {
       .segment = base->loaded()->id(), .pruned = pruned_, .delta = tables_.route_table()->size()};
-  events_.send(event);
+  events_.send_surely(event);
   spdlog::info("event=base_done segment={} pruned={} delta={}", text_of(base->loaded()->id()),
                pruned_, tables_.route_table()->size());
   return false;
@@ -106,7 +105,7 @@ void BaseIntake::answer_loaded(const LoadedBase& base, std::uint64_t took_ns) {
                             .bytes = base.memory.mapped_bytes(),
                             .load_ns = took_ns,
                             .huge = static_cast<std::uint8_t>(base.memory.huge() ? 1 : 0)};
-  events_.send(event);
+  events_.send_surely(event);
 }
 
 void BaseIntake::refuse(const link::SegmentId& segment, const BaseLoadFailure& failure) {
@@ -115,7 +114,7 @@ void BaseIntake::refuse(const link::SegmentId& segment, const BaseLoadFailure& f
   event.kind = link::EventKind::kBaseRefused;
   event.body.base_refused = {
       .segment = segment, .offset = failure.offset, .reason = failure.reason};
-  events_.send(event);
+  events_.send_surely(event);
   spdlog::error("event=base_refused segment={} reason={} offset={} error=\"{}\"", text_of(segment),
                 info(failure.reason).label, failure.offset, failure.what);
 }
@@ -126,6 +125,7 @@ std::optional<link::SegmentId> BaseIntake::unconfirmed_segment() const {
 }
 
 void BaseIntake::release_waiting() {
+  drop_draft();
   auto cancelled = loader_.cancel();
   for (auto* outcome : {&unconfirmed_, &cancelled}) {
     if (*outcome && (*outcome)->loaded)
@@ -138,12 +138,16 @@ void BaseIntake::release_waiting() {
 void BaseIntake::forget() {
   release_waiting();
   put(status_.tables.base_loading, 0);
-  draft_.reset();
   announce_ = false;
 }
 
-BaseIntake::Refusal BaseIntake::begin(const link::BaseBegin& body) {
+void BaseIntake::drop_draft() {
   draft_.reset();
+  tables_.expect_base(nullptr);
+}
+
+BaseIntake::Refusal BaseIntake::begin(const link::BaseBegin& body) {
+  drop_draft();
   if (tables_.route_table() == nullptr) return RefusedReason::kNoHashKey;
   const auto base = find(body.segment);
   if (!base || !base->matches_key(tables_.route_table()->hasher()))
@@ -152,26 +156,29 @@ BaseIntake::Refusal BaseIntake::begin(const link::BaseBegin& body) {
     return RefusedReason::kBadField;
   draft_ = Draft{.segment = body.segment, .number = body.number, .dictionary = body.dictionary};
   draft_->slots.reserve(body.dictionary);
+  tables_.expect_base(base);
   return {};
 }
 
 BaseIntake::Refusal BaseIntake::add(const link::BaseAdjacency& body, std::uint32_t slot) {
   if (!draft_ || body.position != draft_->slots.size() || body.position >= draft_->dictionary)
     return RefusedReason::kBadField;
-  if (body.handle != kNoIndex && slot == kNoIndex) return RefusedReason::kBadHandle;
   draft_->slots.push_back(slot);
+  // Told, but no reason to refuse all the others: its routes are unreachable.
+  if (body.handle != kNoIndex && slot == kNoIndex) return RefusedReason::kBadHandle;
   return {};
 }
 
 BaseIntake::Refusal BaseIntake::commit(const link::BaseRef& body, std::uint8_t epoch) {
-  const auto draft = std::exchange(draft_, std::nullopt);
+  auto draft = std::exchange(draft_, std::nullopt);
+  drop_draft();
   if (!draft || draft->segment != body.segment || draft->slots.size() != draft->dictionary)
     return RefusedReason::kBadField;
   auto base = find(draft->segment);
   if (!base) return RefusedReason::kNotLoaded;
-  for (const std::uint32_t slot : draft->slots) {
+  for (std::uint32_t& slot : draft->slots) {
     // Deleted since it was named.
-    if (slot != kNoIndex && !tables_.adjacencies.in_use(slot)) return RefusedReason::kBadHandle;
+    if (slot != kNoIndex && !tables_.adjacencies.in_use(slot)) slot = kNoIndex;
   }
   if (auto done = tables_.commit_base(base, draft->slots, draft->number, epoch); !done) {
     spdlog::error("event=base_failed segment={} error=\"{}\"", text_of(draft->segment),
@@ -180,7 +187,7 @@ BaseIntake::Refusal BaseIntake::commit(const link::BaseRef& body, std::uint8_t e
   }
   if (base == ready_) ready_.reset();
   link::add(status_.tables.base_commits, 1);
-  pruning_ = announce_ = true;
+  announce_ = true;
   pruned_ = 0;
   spdlog::info("event=base_committed segment={} number={} entries={} delta={}",
                text_of(draft->segment), draft->number, base->view.entries(),
@@ -189,9 +196,8 @@ BaseIntake::Refusal BaseIntake::commit(const link::BaseRef& body, std::uint8_t e
 }
 
 BaseIntake::Refusal BaseIntake::drop() {
-  draft_.reset();
+  drop_draft();
   tables_.drop_base();
-  pruning_ = true;  // deletion marks have no meaning any more
   announce_ = false;
   return {};
 }

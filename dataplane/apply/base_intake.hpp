@@ -28,9 +28,9 @@ class BaseIntake {
   // Takes what was loaded, prunes the delta after a commit. Bounded; true when there is more to do
   // now.
   bool turn(unsigned prune_step);
-  bool working() const noexcept { return pruning_; }
+  bool working() const noexcept { return tables_.pruning(); }
   void forget();  // the connection ended: what is not committed is void
-  void begin_sync() { draft_.reset(); }
+  void begin_sync() { drop_draft(); }
 
   // Commands. `slot`: of the handle, kNoIndex when it is not valid.
   Refusal begin(const link::BaseBegin& body);
@@ -52,6 +52,7 @@ class BaseIntake {
   void refuse(const link::SegmentId& segment, const BaseLoadFailure& failure);
   std::optional<link::SegmentId> unconfirmed_segment() const;
   void release_waiting();
+  void drop_draft();
 
   Tables& tables_;
   link::StatusSegment& status_;
@@ -61,7 +62,6 @@ class BaseIntake {
   std::optional<BaseLoader::Outcome>
       unconfirmed_;  // loaded before there was a key to check against
   std::optional<Draft> draft_;
-  bool pruning_ = false;
   bool announce_ = false;  // kBaseDone is due when the pruning ends
   std::size_t pruned_ = 0;
 };

@@ -292,6 +292,7 @@ void ControlBridge::route_appeared(const Id& id) {
 }
 void ControlBridge::base_changed() {
   const Routes* routes = state_->options.tables->routes.load(std::memory_order_relaxed);
+  if (routes == nullptr) return;
   state_->hold.release_known([&](const Id& id) {
     const ActionKind kind = routes->find(id).kind();
     return kind != ActionKind::kNone && kind != ActionKind::kDeleted;

@@ -1,6 +1,7 @@
 #include "dataplane/table/base_memory.hpp"
 
 #include <fmt/format.h>
+#include <linux/mman.h>
 #include <numa.h>
 #include <sys/mman.h>
 
@@ -48,8 +49,10 @@ Result<BaseMemory> BaseMemory::create(std::size_t bytes, int numa_node) {
   constexpr int kProtection = PROT_READ | PROT_WRITE;
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS;
   const std::size_t mapped = round_up(std::max<std::size_t>(bytes, 1), kHugePage);
-  // The kernel reserves huge pages here, so that touching them later cannot fail.
-  void* at = ::mmap(nullptr, mapped, kProtection, kFlags | MAP_HUGETLB, -1, 0);
+  // The kernel reserves huge pages here, so that touching them later cannot fail. Of 2 MiB,
+  // whatever the machine's default is: what is given back in steps must be whole pages.
+  constexpr int kHuge = MAP_HUGETLB | 21 << MAP_HUGE_SHIFT;
+  void* at = ::mmap(nullptr, mapped, kProtection, kFlags | kHuge, -1, 0);
   const bool huge = at != MAP_FAILED;
   if (!huge) {
     if (const std::size_t available = available_bytes();

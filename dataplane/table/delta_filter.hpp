@@ -35,7 +35,9 @@ class DeltaFilter {
     const std::uint64_t bits = std::uint64_t{1} << first_bit(hash) | std::uint64_t{1}
                                                                          << second_bit(hash);
     std::atomic_ref word(words_[word_of(hash)]);
-    word.store(word.load(std::memory_order_relaxed) | bits, std::memory_order_relaxed);
+    const std::uint64_t before = word.load(std::memory_order_relaxed);
+    if ((before & bits) == bits) return;  // ids that change again and again do not wear it out
+    word.store(before | bits, std::memory_order_relaxed);
     ++added_;
   }
   // More was added than it was made for.

@@ -45,6 +45,17 @@ class HashReader {
   void find(const Id* ids, const std::uint32_t* hashes, unsigned n, Action* out) const noexcept;
   Action find(const Id& id, std::uint32_t hash) const noexcept;
 
+  // The writer's: the places of all buckets, one by one. False: nothing is there.
+  std::uint32_t places() const noexcept { return (mask_ + 1) * kEntriesPerBucket; }
+  bool at_place(std::uint32_t place, Id& id, Action& action) const noexcept {
+    const std::uint32_t index =
+        buckets_[place / kEntriesPerBucket].index[place % kEntriesPerBucket];
+    if (index == 0) return false;
+    id = entries_[index].key;
+    action = Action::from_bits(entries_[index].value);
+    return true;
+  }
+
   // Counts up when an entry moves to another bucket. Acquire: pairs with the release store of the
   // counter, which the library makes when an entry is in both of its buckets, before it leaves the
   // one it was in.

@@ -225,6 +225,24 @@ bool RouteTable::next(std::uint32_t& cursor, Id& id, Action& action) const noexc
   return true;
 }
 
+RouteTable::Walk RouteTable::walk(std::uint32_t& cursor, unsigned& places, Id& id,
+                                  Action& action) const noexcept {
+  if (!reader_) {
+    const std::uint32_t before = cursor;
+    if (!next(cursor, id, action)) return Walk::kEnd;
+    places -= std::min(places, cursor - before);
+    return Walk::kRoute;
+  }
+  for (; cursor < reader_->places(); ++cursor) {
+    if (places == 0) return Walk::kNothing;
+    --places;
+    if (!reader_->at_place(cursor, id, action)) continue;
+    ++cursor;
+    return Walk::kRoute;
+  }
+  return Walk::kEnd;
+}
+
 Result<std::unique_ptr<RouteTable>> RouteTable::rehashed(const HashKey& key) const {
   auto table = create(capacity_, key, readers_, numa_node_, access());
   if (!table) return fail(std::move(table.error()), "rehashing");

@@ -101,6 +101,11 @@ class RouteTable {
   // changes: then a route that is there all the time may be left out or come twice.
   bool next(std::uint32_t& cursor, Id& id, Action& action) const noexcept;
 
+  // The same in bounded time: goes over at most `places` places, of which there are more than
+  // routes, and takes those it went over off them.
+  enum class Walk : std::uint8_t { kRoute, kNothing, kEnd };
+  Walk walk(std::uint32_t& cursor, unsigned& places, Id& id, Action& action) const noexcept;
+
   // The same routes and capacity under another key, while readers go on with this one. Takes a
   // fraction of a microsecond per route and, until this one is freed, the memory of two tables.
   Result<std::unique_ptr<RouteTable>> rehashed(const HashKey& key) const;

@@ -54,7 +54,7 @@ Status Tables::set_hash_key(const HashKey& key) {
 void Tables::publish_routes() {
   auto next = std::make_unique<const Routes>(*delta_, base_.get(), filter_.get());
   // Release, here and in publish(): pairs with the workers' acquire load of the pointer.
-  routes.store(next.get(), std::memory_order_release);
+  if (!withheld_) routes.store(next.get(), std::memory_order_release);
   if (auto old = std::exchange(published_, std::move(next))) retire(std::move(old));
 }
 
@@ -73,7 +73,11 @@ void Tables::unreference(Action action) {
 void Tables::set_routes(const Id* ids, const Action* actions, unsigned n, RouteChange* changes) {
   assert(delta_);
   add_to_filters(ids, n);
-  delta_->set_burst(ids, actions, n, changes);
+  if (base_ && delta_->size() + n > delta_->capacity() - reserve()) {
+    set_routes_tight(ids, actions, n, changes);
+  } else {
+    delta_->set_burst(ids, actions, n, changes);
+  }
   for (unsigned i = 0; i < n; ++i) {
     if (changes[i].outcome == RouteOutcome::kFull) continue;
     reference(actions[i]);

@@ -69,6 +69,7 @@ class Tables {
   // it was not committed in this one, then routes, groups and adjacencies. True when all is done;
   // begin again by calling it again.
   bool sweep(std::uint8_t epoch, unsigned max, std::size_t& erased);
+  void begin_sweep() noexcept { sweep_phase_ = SweepPhase::kBase; }  // after one was broken off
 
   // The base tier (tables_base.cpp). Puts a segment, or the present one again with other slots, in
   // force: `slots` by position of its dictionary, kNoIndex or in use. The segment's key must be the
@@ -76,13 +77,20 @@ class Tables {
   Status commit_base(std::shared_ptr<LoadedBase> loaded, std::span<const std::uint32_t> slots,
                      std::uint32_t number, std::uint8_t epoch);
   void drop_base();  // what only the base knew has no route any more
+  // The one that is about to be committed, null: none. What it has leaves a mark when it is
+  // deleted, so that it does not come back with the commit.
+  void expect_base(std::shared_ptr<const LoadedBase> next) { expected_ = std::move(next); }
+  // Workers have no route table until release_routes(): what is in the tables is half told.
+  void withhold_routes();
+  void release_routes();
   const BaseTable* base() const noexcept { return base_.get(); }
-  // Looks at about `max` entries of the delta and erases what the base says too, and deletion marks
+  bool pruning() const noexcept { return pruning_.active; }
+  // Goes over about `max` places of the delta and erases what the base says too, and deletion marks
   // of what it does not have. Does nothing until every worker sees the base. True when there is
   // nothing (more) to do.
   bool prune(unsigned max, std::size_t& erased);
   // Makes a filter of the delta for the workers when there is a base and the last one is worn, or
-  // there is none; looks at about `max` entries. True when there is nothing (more) to do.
+  // there is none; goes over about `max` places. True when there is nothing (more) to do.
   bool tend_filter(unsigned max);
   // Gives memory back in steps of reclaim(). Nobody else may refer to it, or does but the base.
   void discard(std::shared_ptr<LoadedBase> loaded);
@@ -126,7 +134,11 @@ class Tables {
   void reference(Action action);
   void unreference(Action action);
   void add_to_filters(const Id* ids, unsigned n);
-  void drop_filter();
+  std::unique_ptr<DeltaFilter> take_filter();
+  // Of the delta, kept for changes and deletions of what the base has: these cannot be refused
+  // without leaving something old in force.
+  std::size_t reserve() const noexcept { return delta_->capacity() / 32; }
+  void set_routes_tight(const Id* ids, const Action* actions, unsigned n, RouteChange* changes);
   bool begin_filter();
   void finish_filter();
   void publish_routes();
@@ -136,7 +148,9 @@ class Tables {
   TableLimits limits_;
   std::unique_ptr<RouteTable> delta_;
   std::unique_ptr<const BaseTable> base_;
+  std::shared_ptr<const LoadedBase> expected_;
   std::unique_ptr<const Routes> published_;
+  bool withheld_ = false;
   std::unique_ptr<DeltaFilter> filter_;
   FilterMaking making_;
   bool filter_impossible_ = false;  // for this base

@@ -18,14 +18,22 @@ constexpr std::uint64_t kMeaning = (std::uint64_t{1} << 56) - 1;
 
 RouteOutcome Tables::erase_route(const Id& id, std::uint8_t epoch) {
   assert(delta_);
-  if (base_ && base_->contains(delta_->hasher()(id))) {
+  const Hash128 hash = delta_->hasher()(id);
+  // A worker in its burst may still look under the base before, whatever that says of the id.
+  const bool settling = pruning_.active && !readers.passed(pruning_.token);
+  const bool in_base =
+      (base_ && base_->contains(hash)) || (expected_ && expected_->view.find(hash) != 0);
+  if (in_base || settling) {
     const Action mark(ActionKind::kDeleted, 0, 0, 0, epoch);
     add_to_filters(&id, 1);
     const RouteChange change = delta_->set(id, mark);
-    if (change.outcome == RouteOutcome::kFull) return change.outcome;
-    reference(mark);
-    unreference(change.previous);
-    return change.outcome;
+    if (change.outcome != RouteOutcome::kFull) {
+      reference(mark);
+      unreference(change.previous);
+      return change.outcome;
+    }
+    if (in_base) return change.outcome;
+    readers.synchronize();  // no mark, no entry either: only the base before may know it
   }
   unreference(delta_->erase(id));
   return RouteOutcome::kReplaced;
@@ -52,8 +60,10 @@ void Tables::replace_base(std::unique_ptr<const BaseTable> next) {
       if (slot != kNoIndex) adjacencies.reference(slot);
   }
   auto old = std::exchange(base_, std::move(next));
-  drop_filter();
+  auto old_filter = take_filter();
   publish_routes();
+  // Retired when nobody finds it any more, as the base.
+  if (old_filter) retire(std::unique_ptr<const DeltaFilter>(std::move(old_filter)));
   if (old) {
     for (const std::uint32_t slot : old->slots())
       if (slot != kNoIndex) adjacencies.unreference(slot);
@@ -77,11 +87,32 @@ void Tables::add_to_filters(const Id* ids, unsigned n) {
   }
 }
 
-// The next publication is without it.
-void Tables::drop_filter() {
+// The next publication is without it; after that, not before, it may be retired.
+std::unique_ptr<DeltaFilter> Tables::take_filter() {
   making_ = {};
   filter_impossible_ = false;
-  if (filter_) retire(std::unique_ptr<const DeltaFilter>(std::move(filter_)));
+  return std::exchange(filter_, nullptr);
+}
+
+void Tables::withhold_routes() {
+  withheld_ = true;
+  routes.store(nullptr, std::memory_order_release);
+}
+
+void Tables::release_routes() {
+  if (!std::exchange(withheld_, false)) return;
+  routes.store(published_.get(), std::memory_order_release);
+}
+
+// Nearly full: ids that neither tier has leave the reserve alone.
+void Tables::set_routes_tight(const Id* ids, const Action* actions, unsigned n,
+                              RouteChange* changes) {
+  for (unsigned i = 0; i < n; ++i) {
+    const bool known = delta_->find(ids[i]).kind() != ActionKind::kNone ||
+                       base_->contains(delta_->hasher()(ids[i]));
+    const bool room = delta_->size() < delta_->capacity() - reserve();
+    changes[i] = known || room ? delta_->set(ids[i], actions[i]) : RouteChange{};
+  }
 }
 
 bool Tables::begin_filter() {
@@ -113,8 +144,10 @@ bool Tables::tend_filter(unsigned max) {
   }
   Id id;
   Action action;
-  for (unsigned i = 0; i < max; ++i) {
-    if (delta_->next(making_.cursor, id, action)) {
+  for (;;) {
+    const auto walk = delta_->walk(making_.cursor, max, id, action);
+    if (walk == RouteTable::Walk::kNothing) return false;
+    if (walk == RouteTable::Walk::kRoute) {
       making_.filter->add(delta_->hasher()(id));
       continue;
     }
@@ -124,14 +157,14 @@ bool Tables::tend_filter(unsigned max) {
     }
     // So many moves mean a delta that is nearly full, where a filter is of little use.
     if (making_.walks >= kMostWalks) {
-      drop_filter();
+      auto old = take_filter();
       filter_impossible_ = true;
       publish_routes();
+      if (old) retire(std::unique_ptr<const DeltaFilter>(std::move(old)));
       return true;
     }
     if (!begin_filter()) return true;
   }
-  return false;
 }
 
 bool Tables::says_the_same(Action recent, Action base) const {
@@ -147,12 +180,12 @@ bool Tables::prune(unsigned max, std::size_t& erased) {
   std::array<Action, Routes::kMaxBurst> recent;
   std::array<Hash128, Routes::kMaxBurst> hashes;
   std::array<std::uint32_t, Routes::kMaxBurst> at;
-  for (unsigned looked = 0; looked < max && pruning_.active; looked += Routes::kMaxBurst) {
+  auto walk = RouteTable::Walk::kRoute;
+  while (walk == RouteTable::Walk::kRoute) {
     unsigned n = 0;
-    while (n < Routes::kMaxBurst && delta_->next(pruning_.cursor, ids[n], recent[n]))
+    while (n < Routes::kMaxBurst && (walk = delta_->walk(pruning_.cursor, max, ids[n],
+                                                         recent[n])) == RouteTable::Walk::kRoute)
       ++n;
-    // A route that moves past the cursor meanwhile stays: it is no less true for being there twice.
-    if (n < Routes::kMaxBurst) pruning_.active = false;
     delta_->hasher().burst(ids.data(), hashes.data(), n);
     if (base_) {
       base_->locate(hashes.data(), n, at.data());
@@ -165,6 +198,8 @@ bool Tables::prune(unsigned max, std::size_t& erased) {
       ++erased;
     }
   }
+  // A route that moved past the cursor meanwhile stays: it is no less true for being there twice.
+  pruning_.active = walk != RouteTable::Walk::kEnd;
   return !pruning_.active;
 }
 

@@ -172,6 +172,70 @@ TEST_F(TablesBaseTest, MarksOfWhatTheNextBaseLacksGo) {
   EXPECT_EQ(tables_->deletion_marks(), 1U);
 }
 
+// A worker that went on between the filter's retirement and the change of the pointer would read
+// freed memory.
+TEST_F(TablesBaseTest, TheFilterOutlivesItsReaders) {
+  tables_->readers.add(0);
+  tables_->readers.online(0);
+  commit({{id_of(1), at(0, 1)}}, 1);
+  const auto settle = [&] {
+    tables_->readers.quiescent(0);
+    prune();
+    while (!tables_->tend_filter(100)) {
+    }
+    tables_->readers.quiescent(0);
+    tables_->reclaim(100);
+  };
+  settle();
+  const Routes* seen = tables_->routes.load();
+  ASSERT_NE(seen->filter(), nullptr);
+  tables_->drop_base();
+  for (int i = 0; i < 10; ++i)
+    tables_->reclaim(100);
+  EXPECT_EQ(seen->find(id_of(1)), plain(to(0, 1)));
+  Id id = id_of(1);
+  Action out;
+  seen->lookup_burst(&id, 1, &out);
+  EXPECT_EQ(out, plain(to(0, 1)));
+  tables_->readers.quiescent(0);
+  tables_->readers.remove(0);
+}
+
+// Deleted while a worker may still look under the base before, which has it, and the next has not.
+TEST_F(TablesBaseTest, DeletedWhileABaseSettles) {
+  tables_->readers.add(0);
+  tables_->readers.online(0);
+  commit({{id_of(1), at(0, 1)}}, 1);
+  tables_->readers.quiescent(0);
+  set(1, to(2, 9));
+  const Routes* seen = tables_->routes.load();
+  commit({}, 2);
+  erase(1);
+  EXPECT_NE(seen->find(id_of(1)).kind(), ActionKind::kAdjacency) << "not the old base's";
+  EXPECT_EQ(look(1), Action{});
+  tables_->readers.quiescent(0);
+  EXPECT_EQ(prune(), 1U);
+  EXPECT_EQ(tables_->route_table()->size(), 0U);
+  tables_->readers.remove(0);
+}
+
+TEST_F(TablesBaseTest, ReplacingAndDeletingWhatTheBaseHasFindsRoom) {
+  start(3200);
+  std::vector<BaseRoute> routes;
+  for (std::uint64_t id = 0; id < 100; ++id)
+    routes.push_back({id_of(id), at(0, 1)});
+  commit(routes, 1);
+  std::size_t taken = 0;
+  for (std::uint64_t id = 1000; id < 5000; ++id)
+    taken += set(id, to(0, 1)).outcome == RouteOutcome::kInserted ? 1 : 0;
+  EXPECT_EQ(taken, 3100U);
+  for (std::uint64_t id = 0; id < 100; ++id)
+    ASSERT_EQ(id % 2 == 0 ? set(id, to(1, 2)).outcome : erase(id), RouteOutcome::kInserted) << id;
+  EXPECT_EQ(set(1000, to(3, 3)).outcome, RouteOutcome::kReplaced) << "what is there changes always";
+  EXPECT_EQ(look(2), plain(to(1, 2)));
+  EXPECT_EQ(look(3), Action{});
+}
+
 // A reader that has not been quiescent may still be looking under the base before.
 TEST_F(TablesBaseTest, PruningWaitsForTheWorkers) {
   tables_->readers.add(0);
@@ -185,8 +249,7 @@ TEST_F(TablesBaseTest, PruningWaitsForTheWorkers) {
   EXPECT_EQ(erased, 0U);
   EXPECT_EQ(seen->find(id_of(1)), to(0, 100));
   tables_->readers.quiescent(0);
-  EXPECT_TRUE(tables_->prune(1000, erased));
-  EXPECT_EQ(erased, 1U);
+  EXPECT_EQ(prune(), 1U);
   tables_->readers.remove(0);
 }
 
@@ -386,7 +449,12 @@ TEST(DeltaFilter, NeverForgets) {
   for (std::uint64_t id = 10'000; id < 110'000; ++id)
     wrong += filter->may_have(hasher(id_of(id))) ? 1 : 0;
   EXPECT_LT(wrong, 8'000U) << "of 100 000";
-  filter->add(hasher(id_of(10'000)));
+  for (int i = 0; i < 10; ++i)
+    for (std::uint64_t id = 0; id < 10'000; ++id)
+      filter->add(hasher(id_of(id)));
+  EXPECT_FALSE(filter->worn()) << "the same again does not count";
+  for (std::uint64_t id = 10'000; id < 12'000; ++id)
+    filter->add(hasher(id_of(id)));
   EXPECT_TRUE(filter->worn());
 }
 
