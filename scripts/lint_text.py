@@ -40,7 +40,9 @@ RULES = [
      r"|pthread_mutex|rte_spinlock|rte_rwlock",
      "workers take no locks; one writer, RCU readers"),
     # Throwing is the only way to stop yaml-cpp's parser from within its events.
-    ("throw", PRODUCT, r"config/node\.cpp|controlplane/store/zeroed_memory\.hpp", r"\bthrow\b", "errors are values (Result, verdict)"),
+    # Memory that is short ends there as it does in a container.
+    ("throw", PRODUCT, r"config/node\.cpp|controlplane/store/zeroed_memory\.hpp", r"\bthrow\b",
+     "errors are values (Result, verdict)"),
     ("catch", r"(include|dataplane)/", r"dataplane/(app/|main)|include/sluice/agent/",
      r"\b(try\s*\{|catch\s*\()",
      "the dataplane sees no exceptions; app/ may wrap third-party start-up code"),

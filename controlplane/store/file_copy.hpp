@@ -1,4 +1,5 @@
-// Copies and links of whole files, for backup and restore. Any thread; blocks.
+// Copies and links of whole files, for backup and restore: a hard link where the file system can, a
+// copy that is synced where it cannot. Any thread; blocks.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Figures of one index at one moment (Index::metrics). Counters grow since opening. A plain value.
+// Figures of one index at one moment (Index::metrics). Counters grow since opening. A plain value,
+// for the API and the metrics endpoint.
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// Gathers the figures of an open index. Any thread; takes the engine's locks for moments.
+// Gathers the figures of an open index. Any thread; takes the locks of the engine for moments,
+// never while a file is read or written.
 #pragma once
 
 #include "controlplane/store/compactor.hpp"

@@ -1,4 +1,5 @@
-// Maintenance of an open index: see maintenance.hpp. Any thread.
+// Maintenance of an open index, what maintenance.hpp promises: the engine behind it. Any thread;
+// one long operation at a time.
 #pragma once
 
 #include <map>

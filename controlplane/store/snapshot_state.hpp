@@ -1,4 +1,5 @@
-// What a Snapshot holds: a version whose overlays are sealed. Immutable.
+// What a Snapshot holds: a version of the index whose overlays are sealed. Immutable, so any thread
+// may read it; its segments stay on disk for as long as it lives.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// What a table of the index is; written in the manifest. A plain value.
+// What a table of the index is: its number, kind and name, as the manifest has them. A plain value;
+// any thread.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// What the parts of the index benchmark share: options, ids, and where stores are made.
+// What the parts of the index benchmark share: options, ids, and the places where stores are made.
+// One thread.
 #pragma once
 
 #include <cstdint>

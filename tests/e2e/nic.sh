@@ -22,6 +22,7 @@ start_program() {
 
 e1000e=0000:00:02.0
 virtio=0000:00:03.0
+virtual_iommu=iommu_platform=on,ats=on,disable-legacy=on
 ip tuntap add dev wire1 mode tap
 ip tuntap add dev wire2 mode tap multi_queue
 {
@@ -37,7 +38,7 @@ start_guest -monitor "unix:$work/monitor.sock,server=on,wait=off" \
   -netdev tap,id=n1,ifname=wire1,script=no,downscript=no \
   -device e1000e,id=card1,addr=2,netdev=n1,mac=02:77:00:00:01:01,romfile= \
   -netdev tap,id=n2,ifname=wire2,script=no,downscript=no,queues=2 \
-  -device virtio-net-pci,id=card2,addr=3,netdev=n2,mac=02:77:00:00:01:02,mq=on,vectors=6,romfile=,iommu_platform=on,ats=on,disable-legacy=on
+  -device virtio-net-pci,id=card2,addr=3,netdev=n2,mac=02:77:00:00:01:02,mq=on,vectors=6,romfile=,$virtual_iommu
 monitor() {
   /usr/bin/python3 -c 'import socket, sys, time
 with socket.socket(socket.AF_UNIX) as s:

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # work, source_root: of netns.sh
 # A virtual machine (QEMU, software emulation) as the router's machine, with network cards that DPDK drives through
-# vfio-pci behind a virtual IOMMU: what no software port can show. Sourced by a scenario after netns.sh; the cards' wires
-# are interfaces of the scenario's hosts. Proves function, not speed.
+# vfio-pci behind a virtual IOMMU: what no software port can show. Sourced by a scenario after netns.sh; the wires of the
+# cards are interfaces of the scenario's hosts. Proves function, not speed.
 #
 #   make_guest CONFIG "$program"...                # modules, libraries, programs, CONFIG as /etc/CONFIG: initramfs.gz
 #   start_guest "${cards[@]}"                      # -device and -netdev arguments of QEMU
@@ -11,7 +11,7 @@
 # Needs qemu-system-x86, busybox-static, cpio and Debian's kernel image (scripts/install-deps --guest).
 
 guest_tool=$source_root/tests/support/guest.py
-guest_kernel=$(find "${SLUICE_GUEST_KERNEL:-/var/cache/sluice/kernel}/boot" -name 'vmlinuz-*' 2>/dev/null | sort | tail -n 1)
+guest_kernel=$(find /var/cache/sluice/kernel/boot -name 'vmlinuz-*' 2>/dev/null | sort | tail -n 1)
 
 # copy_program FILE ROOT: with every library it loads.
 copy_program() {
@@ -34,7 +34,7 @@ make_guest() {
   # Drivers are loaded by name at start, with the libraries they pull in.
   name=$(echo /usr/lib/x86_64-linux-gnu/dpdk/pmds-*)
   mkdir -p "$root$name"
-  for file in "$name"/librte_{bus_pci,bus_vdev,mempool_ring,net_e1000,net_virtio,net_vmxnet3,net_tap,net_null}.so.23*; do
+  for file in "$name"/librte_{bus_pci,bus_vdev,mempool_ring,net_e1000,net_virtio,net_tap}.so.23*; do
     cp -L "$file" "$root$name/"
     ldd "$file" | awk '/=> \// {print $3}' | while read -r library; do
       [ -e "$root$library" ] || install -D -m 755 "$(readlink -f "$library")" "$root$library"
@@ -60,7 +60,8 @@ start_guest() {
   mkfifo "$work/guest-shell.in"
   for attempt in 1 2; do
     : >"$work/guest-console.log"
-    start guest qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1536 -nodefaults -no-reboot -display none \
+    start guest qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1536 \
+      -nodefaults -no-reboot -display none \
       -machine q35,kernel-irqchip=off -device intel-iommu,intremap=off,caching-mode=on,device-iotlb=on \
       -kernel "$guest_kernel" -initrd "$work/initramfs.gz" \
       -append 'console=ttyS0 quiet intel_iommu=on panic=-1' \
@@ -69,7 +70,8 @@ start_guest() {
       "$@"
     wait_for 10 test -S "$work/guest.sock"
     : >"$work/guest-shell.out"
-    start guest-shell /usr/bin/python3 "$guest_tool" relay "$work/guest.sock" "$work/guest-shell.in" "$work/guest-shell.out"
+    start guest-shell /usr/bin/python3 "$guest_tool" relay "$work/guest.sock" "$work/guest-shell.in" \
+      "$work/guest-shell.out"
     if wait_for 60 logged guest-console 'guest: up' && wait_for 20 guest true 5; then return 0; fi
     note "attempt $attempt: the virtual machine gave no shell within 60 s"
     stop guest KILL || true

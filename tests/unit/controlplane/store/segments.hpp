@@ -1,4 +1,5 @@
-// Entries and segment files for tests.
+// Entries and segment files for tests: makes, writes and opens them, and fails the test that asked
+// when that does not work. One thread.
 #pragma once
 
 #include <gtest/gtest.h>
