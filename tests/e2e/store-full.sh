@@ -28,7 +28,6 @@ more() {
 until failing || [ "$n" -gt 400 ]; do more "${large[@]}"; done
 # What is left of pages and of files that were given up is used up by small ones, until it stays so.
 stays_full() {
-  local look
   for _ in {1..30}; do
     failing || return 1
     sleep 0.1

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # work, source_root: of netns.sh
 # A virtual machine (QEMU, software emulation) as the router's machine, with network cards that DPDK drives through
-# vfio-pci behind a virtual IOMMU: what no software port can show. Sourced by a scenario after netns.sh; the wires of the
-# cards are interfaces of the scenario's hosts. Proves function, not speed.
+# vfio-pci behind a virtual IOMMU: what no software port can show. Sourced by a scenario after netns.sh; the wires
+# of the cards are interfaces of the scenario's hosts. Proves function, not speed.
 #
 #   make_guest CONFIG "$program"...                # modules, libraries, programs, CONFIG as /etc/CONFIG: initramfs.gz
 #   start_guest "${cards[@]}"                      # -device and -netdev arguments of QEMU
