@@ -3,12 +3,16 @@
 // believed encrypted. Any thread; no state.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "controlplane/membership/keyring.hpp"
+#include "sluice/base/bytes.hpp"
+#include "sluice/base/clock.hpp"
 
 namespace sluice::membership {
 
@@ -40,20 +44,49 @@ inline std::vector<std::string> parse_keys_tag(std::string_view text) {
 struct KeyOrder {
   KeyStep step;
   Key key;
+  std::uint64_t given_ns = 0;  // when its router was told, realtime
 };
 
 inline Bytes encode_key_order(const KeyOrder& order) {
-  Bytes out{kKeyMessage, static_cast<std::uint8_t>(order.step)};
+  Bytes out(2 + sizeof order.given_ns);
+  out[0] = kKeyMessage;
+  out[1] = static_cast<std::uint8_t>(order.step);
+  store(out.data() + 2, order.given_ns);
   const auto bytes = order.key.bytes();
   out.insert(out.end(), bytes.begin(), bytes.end());
   return out;
 }
 
 inline std::optional<KeyOrder> decode_key_order(ByteView data) {
-  if (data.size() < 2 || data[0] != kKeyMessage || data[1] < 1 || data[1] > 3) return std::nullopt;
-  const auto key = Key::from_bytes(data.subspan(2));
+  constexpr std::size_t kHead = 2 + sizeof(std::uint64_t);
+  if (data.size() < kHead || data[0] != kKeyMessage || data[1] < 1 || data[1] > 3)
+    return std::nullopt;
+  const auto key = Key::from_bytes(data.subspan(kHead));
   if (!key) return std::nullopt;
-  return KeyOrder{static_cast<KeyStep>(data[1]), *key};
+  return KeyOrder{static_cast<KeyStep>(data[1]), *key, load<std::uint64_t>(data.data() + 2)};
 }
+
+// Lets an order through once and only while it is news: gossip brings old ones late, and somebody
+// may send recorded ones again. Else a key that was removed because it leaked would come back.
+// Whatever is older than kOldest is refused, so nothing has to be remembered longer than that; who
+// missed an order by then gets it when it is given again. Clocks may differ by as much.
+class KeyOrderFilter {
+ public:
+  static constexpr std::uint64_t kOldest = 300 * kNsPerSecond;
+
+  bool is_news(const KeyOrder& order, std::uint64_t now_ns) {
+    std::erase_if(last_, [&](const auto& entry) { return entry.second + 2 * kOldest < now_ns; });
+    if (order.given_ns + kOldest < now_ns || order.given_ns > now_ns + kOldest) return false;
+    // Which key is used is one question for all; whether a key is there is one for each.
+    const auto about = order.step == KeyStep::kUse ? std::string() : order.key.fingerprint();
+    auto& last = last_[about];
+    if (order.given_ns <= last) return false;
+    last = order.given_ns;
+    return true;
+  }
+
+ private:
+  std::map<std::string, std::uint64_t> last_;  // by what it is about: given_ns
+};
 
 }  // namespace sluice::membership

@@ -32,6 +32,7 @@ struct Membership::Impl {
         keys_file(std::move(given.keys_file)),
         state_file(std::move(given.state_file)),
         verified(given.driver.wire.demands_encryption()),
+        encrypts(given.driver.wire.encrypts()),
         label(given.driver.wire.label),
         on_log(std::move(given.on_log)) {}
 
@@ -41,6 +42,8 @@ struct Membership::Impl {
   std::string keys_file;
   std::string state_file;
   bool verified;  // what comes was encrypted
+  bool encrypts;  // and so is what goes
+  KeyOrderFilter orders;
   std::string label;
   Driver::OnLog on_log;
   std::unique_ptr<Driver> driver;
@@ -134,6 +137,7 @@ Result<bool> Membership::Impl::apply(const KeyOrder& order) {
 }
 
 void Membership::Impl::spread(const KeyOrder& order) {
+  if (!encrypts) return;  // a key never travels in the clear
   driver->send_user(kKeyOrderKey + static_cast<std::uint64_t>(order.step), encode_key_order(order),
                     true);
 }
@@ -147,6 +151,7 @@ void Membership::Impl::on_key_order(const MemberEvent& event) {
     on_log("event=cluster_key_order_ignored reason=\"cluster.verify-incoming is false\"", true);
     return;
   }
+  if (!orders.is_news(*order, realtime_ns())) return;
   const auto changed = apply(*order);
   if (!changed) {
     on_log(fmt::format("event=cluster_key_order_failed error=\"{}\"", changed.error().message()),
@@ -246,6 +251,7 @@ Result<std::unique_ptr<Membership>> Membership::create(MembershipOptions options
   options.driver.wire.label = driver_options.wire.label;
   auto impl = std::make_unique<Impl>(std::move(options));
   impl->verified = driver_options.wire.demands_encryption();
+  impl->encrypts = driver_options.wire.encrypts();
   if (driver_options.wire.keyring) {
     driver_options.tags.emplace_back(kKeysTag, keys_tag(driver_options.wire.keyring->keys()));
   }
@@ -362,11 +368,17 @@ Status Membership::key_step(KeyStep step, const Key& key, bool others_too) {
       return fail(ErrorCode::kInvalidArgument,
                   "this cluster is not encrypted; see cluster.encryption");
     }
-    const KeyOrder order{step, key};
+    if (!impl_->encrypts) {
+      return fail(ErrorCode::kInvalidArgument,
+                  "cluster.verify-outgoing is false: the key would travel unencrypted; set it to "
+                  "true first");
+    }
+    const KeyOrder order{step, key, realtime_ns()};
     if (auto allowed = impl_->may(order, others_too || step == KeyStep::kAdd); !allowed) {
       return allowed;
     }
     if (auto applied = impl_->apply(order); !applied) return std::unexpected(applied.error());
+    impl_->orders.is_news(order, order.given_ns);
     // Also when nothing changed here: others may have missed it.
     impl_->spread(order);
     return {};

@@ -105,14 +105,39 @@ TEST(KeyTags, TellWhichKeysAreThere) {
 TEST(KeyOrders, RoundTripAndRefusal) {
   for (const auto step : {KeyStep::kAdd, KeyStep::kUse, KeyStep::kRemove})
     for (const std::size_t size : {16, 24, 32}) {
-      const auto wire = encode_key_order({step, key_of(9, size)});
+      const auto wire = encode_key_order({step, key_of(9, size), 77});
       const auto back = decode_key_order(wire);
       ASSERT_TRUE(back);
       EXPECT_EQ(back->step, step);
       EXPECT_EQ(back->key, key_of(9, size));
+      EXPECT_EQ(back->given_ns, 77U);
     }
-  for (const auto* bad : {"", "53", "5301", "53010203", "5300", "5304", "52010203"})
+  for (const auto* bad :
+       {"", "53", "5301", "53010203", "5300", "5304", "52010203", "5301000000000000004d010203"})
     EXPECT_FALSE(decode_key_order(from_hex(bad))) << bad;
+}
+
+TEST(KeyOrders, AnOldOrderDoesNotBringAKeyBack) {
+  constexpr std::uint64_t kNow = 1'000'000 * kNsPerSecond;
+  KeyOrderFilter filter;
+  const KeyOrder add{KeyStep::kAdd, key_of(1), kNow};
+  const KeyOrder remove{KeyStep::kRemove, key_of(1), kNow + 1};
+  EXPECT_TRUE(filter.is_news(add, kNow));
+  EXPECT_FALSE(filter.is_news(add, kNow)) << "the same again";
+  EXPECT_TRUE(filter.is_news(remove, kNow + 2));
+  EXPECT_FALSE(filter.is_news(add, kNow + 3)) << "late";
+  EXPECT_TRUE(filter.is_news({KeyStep::kAdd, key_of(2), kNow}, kNow + 3)) << "another key";
+  const std::uint64_t much_later = kNow + 3 * KeyOrderFilter::kOldest;
+  EXPECT_FALSE(filter.is_news(add, much_later)) << "recorded, sent again when nobody remembers";
+  EXPECT_FALSE(filter.is_news({KeyStep::kAdd, key_of(3), much_later}, kNow)) << "from the future";
+  EXPECT_TRUE(filter.is_news({KeyStep::kAdd, key_of(1), much_later}, much_later)) << "given again";
+}
+
+TEST(KeyOrders, TheLastOneSaysWhichKeyIsUsed) {
+  constexpr std::uint64_t kNow = 1'000'000 * kNsPerSecond;
+  KeyOrderFilter filter;
+  EXPECT_TRUE(filter.is_news({KeyStep::kUse, key_of(2), kNow + 2}, kNow + 2));
+  EXPECT_FALSE(filter.is_news({KeyStep::kUse, key_of(1), kNow + 1}, kNow + 2));
 }
 
 }  // namespace
