@@ -91,6 +91,7 @@ class Core {
   void quarantine(const SegmentHandle& segment, const Error& why);
 
   Manifest manifest() const { return manifest_->current(); }
+  void tidy() { manifest_->tidy(); }
   std::uint64_t applied_sequence() const;
 
   // Called (under mutex_, must be short) when an overlay was sealed.

@@ -29,6 +29,7 @@ class Index::Impl {
     migrator.stop();
     compactor.stop();
     core->close_log();
+    core->tidy();
   }
 
   // `expected` kind, or what is wrong with the table.

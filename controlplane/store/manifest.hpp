@@ -100,6 +100,10 @@ class ManifestStore {
   // power loss would leave: then every later commit is refused, until the store is opened anew.
   Status commit(Manifest next);
 
+  // At an orderly close, when nobody writes files any more: what cancelled work left behind goes at
+  // once, not with the next open. Nothing goes when it is not sure which manifest counts.
+  void tidy();
+
  private:
   ManifestStore(Fs& fs, std::string directory, std::unique_ptr<FileLock> lock);
   Status create(const Manifest& fresh);

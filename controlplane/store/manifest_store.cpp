@@ -90,6 +90,12 @@ Status ManifestStore::remove_strays() {
   return {};
 }
 
+void ManifestStore::tidy() {
+  const std::lock_guard lock(mutex_);
+  if (refused_) return;
+  (void)remove_strays();  // the next open tries again
+}
+
 Manifest ManifestStore::current() const {
   const std::lock_guard lock(mutex_);
   return current_;
