@@ -285,6 +285,15 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   spdlog::set_level(spdlog::level::warn);
   std::filesystem::create_directories(options.directory);
+  // A run that failed left what it made to be looked at.
+  std::vector<std::filesystem::path> left;
+  for (const auto& entry : std::filesystem::directory_iterator(options.directory)) {
+    const auto name = entry.path().filename().string();
+    if (name.starts_with("backup-") || name == "store" || name == "restored")
+      left.push_back(entry.path());
+  }
+  for (const auto& path : left)
+    std::filesystem::remove_all(path);
   const bool good = sluice::test::Torture(options).run();
   if (good) std::filesystem::remove_all(options.directory);
   return good ? 0 : 1;
