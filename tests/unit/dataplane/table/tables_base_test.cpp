@@ -33,6 +33,7 @@ class TablesBaseTest : public ::testing::Test {
   void start(std::size_t routes) {
     tables_ = std::move(*Tables::create({.routes = routes, .adjacencies = 16, .groups = 4}));
     ASSERT_TRUE(tables_->set_hash_key(kKey));
+    slots_.clear();
     for (std::uint8_t host = 0; host < kHosts; ++host)
       slots_.push_back(adjacency(host));
   }
