@@ -119,6 +119,8 @@ void Journal::written(const Batch& batch, const Status& status) {
     done_ = batch.through;
   } else {
     ++info_.failures;
+    // Owed again, under a new mark: a later batch that succeeds must not speak for these.
+    noted_ += batch.agents.size() + batch.peers.size();
     for (const auto& key : batch.agents) {
       if (queued_.insert(key).second) agents_.push_back(key);
     }

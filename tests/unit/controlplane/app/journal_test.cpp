@@ -134,6 +134,32 @@ TEST_F(JournalTest, WhileTheDiskIsBusyChangesGather) {
   EXPECT_EQ(records_.size(), 50u);
 }
 
+// The first of two batches fails, the second does not: what is owed again is not durable yet,
+// though nothing has changed since.
+TEST_F(JournalTest, WhatFailedIsNotDurableBecauseALaterBatchIs) {
+  ASSERT_TRUE(enroll("a/b/c/1"));
+  ASSERT_EQ(under_way(), 1u);
+  ASSERT_TRUE(enroll("a/b/c/2"));
+  ASSERT_EQ(under_way(), 2u);
+  const auto second = std::move(written_.back());
+  written_.pop_back();
+  const auto first = std::move(written_.front());
+  written_.clear();
+  first.second(full());
+  second.second({});
+  while (!posted_.empty() && written_.empty()) {
+    const auto work = std::move(posted_.front());
+    posted_.pop_front();
+    work();
+  }
+  wait("owed");
+  EXPECT_TRUE(answers_.empty());
+  ASSERT_EQ(under_way(), 1u);
+  complete();
+  EXPECT_EQ(answers_, std::vector<std::string>{"owed ok"});
+  EXPECT_TRUE(has("a/b/c/1"));
+}
+
 TEST_F(JournalTest, AFullDiskRefusesTheNewAndGoesOnWithTheOld) {
   ASSERT_TRUE(enroll("a/b/c/1"));
   under_way();
