@@ -3,8 +3,8 @@
 # Needs bash; sets `root` (the top of the source tree) and `jobs`. Prints to stdout only what is for a person.
 #
 #   build/         the product and its tests, release       build-native/  the same with -march=native, for benchmarks
-#   build-asan/    address and undefined sanitizers         build-tsan/    thread sanitizer
-#   build-fuzz/    libFuzzer targets, clang 19
+#   build-asan/    address and undefined sanitizers and     build-tsan/    thread sanitizer
+#                  libFuzzer targets, clang 19
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 

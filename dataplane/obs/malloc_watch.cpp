@@ -38,7 +38,7 @@ ForbidAllocation::~ForbidAllocation() {
 }  // namespace sluice::dataplane
 
 // A sanitizer brings its own malloc, which must stay in place; then nothing is counted.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !defined(SLUICE_SANITIZED)
 extern "C" {
 
 // glibc's own names of what is replaced here.

@@ -23,7 +23,7 @@ struct rte_hash;
 
 // The thread sanitizer knows the library's memcpy of a key, but not the release store of the index
 // after it, because the library is not built for it: it must not look at comparisons of keys.
-#if defined(__SANITIZE_THREAD__)
+#if defined(SLUICE_THREAD_SANITIZER)
 #define SLUICE_UNSEEN_BY_TSAN __attribute__((noinline, no_sanitize("thread")))
 #else
 #define SLUICE_UNSEEN_BY_TSAN
