@@ -1,5 +1,6 @@
 // Held messages: when they wait, when they go, what becomes of those whose time is over.
 #include "dataplane/apply/bridge_state.hpp"
+#include "dataplane/pipeline/hold_deadline.hpp"
 #include "dataplane/pipeline/notice.hpp"
 
 namespace sluice::dataplane {
@@ -45,17 +46,27 @@ void ControlBridge::State::hold_or_release(rte_mbuf* frame, std::uint16_t worker
   }
   const Id& destination = view->envelope.destination;
   const Outlook now = outlook(view->envelope);
+  const std::uint64_t deadline_ns = deadline_of(*frame, view->envelope);
+  const bool goes = now == Outlook::kGoes && now_ns < deadline_ns;
   // Not past those that came before it.
-  if (now == Outlook::kGoes && !hold.holds(destination) && release(frame, worker)) return;
-  std::uint64_t expires_ns = UINT64_MAX;
-  if (const auto code = view->envelope.lifetime_code(); code != 0) {
-    const std::uint64_t end = view->envelope.timestamp_ns.get() + lifetime_ns(code);
-    expires_ns = now_ns + (end > realtime_now ? end - realtime_now : 0);
-  }
-  hold.hold(destination, view->envelope.tenant.get(), frame, worker, now_ns, expires_ns,
+  if (goes && !hold.holds(destination) && release(frame, worker)) return;
+  hold.hold(destination, view->envelope.tenant.get(), frame, worker, now_ns, deadline_ns,
             now != Outlook::kNoRoute);
   // No room in the worker's ring just now: it is offered again with the next turn.
-  if (now == Outlook::kGoes) hold.release(destination);
+  if (goes) hold.release(destination);
+}
+
+// The time of its first hold counts, and it is not held beyond its lifetime.
+std::uint64_t ControlBridge::State::deadline_of(rte_mbuf& frame, const Envelope& envelope) const {
+  if (const auto first = hold_deadline_ns(frame); first != kNotHeldBefore) return first;
+  std::uint64_t deadline_ns = now_ns + settings.hold_ms * kNsPerMs;
+  if (const auto code = envelope.lifetime_code(); code != 0) {
+    const std::uint64_t end = envelope.timestamp_ns.get() + lifetime_ns(code);
+    const std::uint64_t left = end > realtime_now ? end - realtime_now : 0;
+    deadline_ns = std::min(deadline_ns, now_ns + left);
+  }
+  set_hold_deadline(frame, deadline_ns);
+  return deadline_ns;
 }
 
 ControlBridge::State::Outlook ControlBridge::State::outlook(const Envelope& envelope) const {
@@ -80,6 +91,11 @@ ControlBridge::State::Outlook ControlBridge::State::outlook(const Envelope& enve
       break;
   }
   return Outlook::kGoes;
+}
+
+bool ControlBridge::State::waits_on(void* message) {
+  const auto view = view_of(*static_cast<const rte_mbuf*>(message));
+  return view && outlook(view->envelope) == Outlook::kUnresolved;
 }
 
 // As the pipeline sees it (deliver.cpp): a group's message waits while none of those who may get it

@@ -59,6 +59,8 @@ struct ControlBridge::State final : HoldSink {
   enum class Outlook : std::uint8_t { kGoes, kNoRoute, kUnresolved };
   Outlook outlook(const Envelope& envelope) const;
   Outlook outlook(const Envelope& envelope, const Group& group) const;
+  // On the clock of now_ns; written into the frame the first time.
+  std::uint64_t deadline_of(rte_mbuf& frame, const Envelope& envelope) const;
   std::uint16_t ingress(const rte_mbuf& frame) const;  // port index
   void tell_sender(rte_mbuf* frame, std::uint16_t worker, std::uint16_t port, DropReason reason);
 
@@ -66,6 +68,7 @@ struct ControlBridge::State final : HoldSink {
   bool release(void* message, std::uint16_t worker) override;
   void drop(void* message, std::uint16_t worker, HoldDrop why) override;
   bool discover(const Id& destination, void* message) override;
+  bool waits_on(void* message) override;
 };
 
 inline std::optional<MessageView> view_of(const rte_mbuf& frame) {

@@ -306,9 +306,7 @@ void ControlBridge::adjacencies_changed() {
 void ControlBridge::settings_changed(const link::Settings& settings) {
   State& s = *state_;
   s.settings = settings;
-  s.hold.set_limits({.per_id = settings.hold_per_id,
-                     .total = settings.hold_total,
-                     .hold_ns = settings.hold_ms * kNsPerMs});
+  s.hold.set_limits({.per_id = settings.hold_per_id, .total = settings.hold_total});
   s.notices.set_rate(settings.notices_per_second, std::max(settings.notices_per_second / 10, 1u));
   s.discoveries.set_rate(settings.discoveries_per_second,
                          std::max(settings.discoveries_per_second / 10, 1u));

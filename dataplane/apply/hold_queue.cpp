@@ -40,6 +40,13 @@ struct Entry {
   std::uint32_t previous = kNil;
   Where where = Where::kNowhere;
   bool asked = false;
+  std::uint64_t seen = 0;  // of an unresolved one: State::change when it was looked at
+};
+
+// Oldest first.
+struct List {
+  std::uint32_t first = kNil;
+  std::uint32_t last = kNil;
 };
 
 }  // namespace
@@ -54,7 +61,8 @@ struct HoldQueue::State {
   std::uint32_t index_mask;
   std::uint32_t free_node = 0;
   std::uint32_t free_entry = 0;
-  std::array<std::uint32_t, 3> list{kNil, kNil, kNil};  // by Where
+  std::array<List, 3> list;  // by Where; the unresolved ones are in the order of `seen`
+  std::uint64_t change = 0;  // of next hops
   std::array<std::uint32_t, kWheelSlots> wheel;
   std::array<std::uint64_t, kWheelSlots / 64> occupied{};  // bit per slot of the wheel
   std::uint64_t done_ms = 0;                               // everything due until then is dropped
@@ -116,22 +124,29 @@ struct HoldQueue::State {
     free_entry = at;
   }
 
-  void move(std::uint32_t at, Where to) {
+  List& list_of(Where where) { return list[static_cast<std::size_t>(where)]; }
+
+  void leave_list(std::uint32_t at) {
     Entry& entry = entries[at];
-    if (entry.where == to) return;
-    if (entry.where != Where::kNowhere) {
-      auto& head = list[static_cast<std::size_t>(entry.where)];
-      if (entry.previous != kNil) entries[entry.previous].next = entry.next;
-      if (entry.next != kNil) entries[entry.next].previous = entry.previous;
-      if (head == at) head = entry.next;
-    }
-    entry.where = to;
+    if (entry.where == Where::kNowhere) return;
+    List& from = list_of(entry.where);
+    (entry.previous != kNil ? entries[entry.previous].next : from.first) = entry.next;
+    (entry.next != kNil ? entries[entry.next].previous : from.last) = entry.previous;
+    entry.where = Where::kNowhere;
     entry.previous = entry.next = kNil;
+  }
+
+  // To the end of the list, also when it is in it.
+  void move(std::uint32_t at, Where to) {
+    leave_list(at);
     if (to == Where::kNowhere) return;
-    auto& head = list[static_cast<std::size_t>(to)];
-    entry.next = head;
-    if (head != kNil) entries[head].previous = at;
-    head = at;
+    Entry& entry = entries[at];
+    List& into = list_of(to);
+    entry.where = to;
+    entry.seen = change;
+    entry.previous = into.last;
+    (into.last != kNil ? entries[into.last].next : into.first) = at;
+    into.last = at;
   }
 
   void enter_wheel(std::uint32_t at) {
@@ -178,7 +193,26 @@ struct HoldQueue::State {
       remove_node(first);
       if (last) return true;
     }
-    move(at, Where::kReleasing);
+    if (entries[at].where != Where::kReleasing) move(at, Where::kReleasing);
+    return false;
+  }
+
+  // Messages of one group may wait for different members: when one can go, all are offered.
+  bool all_wait(std::uint32_t at) {
+    for (std::uint32_t i = entries[at].first; i != kNil; i = nodes[i].next) {
+      if (!sink.waits_on(nodes[i].message)) return false;
+    }
+    return true;
+  }
+
+  // Unresolved ids that were not looked at since next hops changed. True: there are more.
+  bool look_again(std::uint32_t budget) {
+    const std::uint32_t& first = list_of(Where::kUnresolved).first;
+    while (first != kNil && entries[first].seen != change) {
+      if (budget == 0) return true;
+      budget -= std::min(budget, entries[first].count);
+      move(first, all_wait(first) ? Where::kUnresolved : Where::kReleasing);
+    }
     return false;
   }
 
@@ -202,6 +236,30 @@ struct HoldQueue::State {
       at = next;
     }
     return true;
+  }
+
+  // True: there is more to release.
+  bool release_some(std::uint32_t budget) {
+    const std::uint32_t& first = list_of(Where::kReleasing).first;
+    while (first != kNil && budget > 0) {
+      if (!release_entry(first, budget)) break;
+    }
+    return first != kNil;
+  }
+
+  // True: there is more that is due.
+  bool expire(std::uint64_t now_ms, std::uint32_t budget) {
+    while (held > 0 && done_ms < now_ms) {
+      const std::uint32_t step = next_occupied();
+      if (step >= now_ms - done_ms) {
+        done_ms = now_ms;
+        return false;
+      }
+      const auto slot = static_cast<std::uint32_t>((done_ms + 1 + step) & kWheelMask);
+      if (!expire_slot(now_ms, slot, budget)) return true;
+      done_ms += step + 1;
+    }
+    return false;
   }
 
   // Distance in slots to the next one in use after done_ms, kWheelSlots when there is none.
@@ -229,7 +287,7 @@ void HoldQueue::set_limits(const HoldLimits& limits) {
 }
 
 void HoldQueue::hold(const Id& destination, std::uint16_t tenant, void* message,
-                     std::uint16_t worker, std::uint64_t now_ns, std::uint64_t expires_ns,
+                     std::uint16_t worker, std::uint64_t now_ns, std::uint64_t deadline_ns,
                      bool adjacency) {
   State& s = *state_;
   const std::uint32_t known = s.find(destination);
@@ -246,9 +304,9 @@ void HoldQueue::hold(const Id& destination, std::uint16_t tenant, void* message,
   Entry& entry = s.entries[at];
   node = Node{
       .message = message, .entry = at, .previous = entry.last, .worker = worker, .tenant = tenant};
-  const std::uint64_t deadline_ns = std::min(now_ns + s.limits.hold_ns, expires_ns);
   // Never before its time, and never in a slot that is done.
-  node.deadline_ms = std::max((deadline_ns - 1) / kNsPerMs + 1, s.done_ms + 1);
+  node.deadline_ms =
+      std::max(deadline_ns / kNsPerMs + (deadline_ns % kNsPerMs != 0), s.done_ms + 1);
   (entry.last != kNil ? s.nodes[entry.last].next : entry.first) = fresh;
   entry.last = fresh;
   ++entry.count;
@@ -272,12 +330,8 @@ void HoldQueue::release(const Id& destination) {
   s.release_entry(at, budget);
 }
 
-// They are moved first, so that what advance() cannot release at once is not looked for again.
-void HoldQueue::release_unresolved() {
-  State& s = *state_;
-  auto& head = s.list[static_cast<std::size_t>(Where::kUnresolved)];
-  while (head != kNil)
-    s.move(head, Where::kReleasing);
+void HoldQueue::release_unresolved() noexcept {
+  ++state_->change;
 }
 
 void HoldQueue::release_known(const std::function<bool(const Id&)>& known) {
@@ -291,22 +345,10 @@ void HoldQueue::release_known(const std::function<bool(const Id&)>& known) {
 
 bool HoldQueue::advance(std::uint64_t now_ns, std::uint32_t budget) {
   State& s = *state_;
-  const std::uint64_t now_ms = now_ns / kNsPerMs;
-  auto& releasing = s.list[static_cast<std::size_t>(Where::kReleasing)];
-  while (releasing != kNil && budget > 0) {
-    if (!s.release_entry(releasing, budget)) break;
-  }
-  while (s.held > 0 && s.done_ms < now_ms) {
-    const std::uint32_t step = s.next_occupied();
-    if (step >= now_ms - s.done_ms) {
-      s.done_ms = now_ms;
-      break;
-    }
-    const auto slot = static_cast<std::uint32_t>((s.done_ms + 1 + step) & kWheelMask);
-    if (!s.expire_slot(now_ms, slot, budget)) return true;
-    s.done_ms += step + 1;
-  }
-  return releasing != kNil;
+  const bool looking = s.look_again(budget);
+  const bool releasing = s.release_some(budget);
+  const bool expiring = s.expire(now_ns / kNsPerMs, budget);
+  return looking || releasing || expiring;
 }
 
 std::uint64_t HoldQueue::next_deadline_ns() const noexcept {

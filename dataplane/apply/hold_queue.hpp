@@ -23,12 +23,13 @@ class HoldSink {
   // The first message for an id that nobody asked about yet. False: over the rate, ask again with
   // the next one.
   virtual bool discover(const Id& destination, void* message) = 0;
+  // Whether it would only be held for its next hop once more.
+  virtual bool waits_on(void* message) = 0;
 };
 
 struct HoldLimits {
   std::uint32_t per_id = 8;
   std::uint32_t total = 65536;  // cut to the capacity
-  std::uint64_t hold_ns = 500'000'000;
 };
 
 class HoldQueue {
@@ -42,22 +43,22 @@ class HoldQueue {
 
   // Takes the message. It is dropped (kFull) when its id or the whole queue has no room, or when
   // its tenant has half of the queue: one that sends to unknown ids leaves room for the others.
-  // `expires_ns`: end of its lifetime on the clock of now_ns, UINT64_MAX for none. `adjacency`: it
-  // has a route but the next hop is unresolved, so nobody is asked about it.
+  // `deadline_ns`: when it is dropped, on the clock of now_ns; past is as good as now. `adjacency`:
+  // it has a route but the next hop is unresolved, so nobody is asked about it.
   void hold(const Id& destination, std::uint16_t tenant, void* message, std::uint16_t worker,
-            std::uint64_t now_ns, std::uint64_t expires_ns, bool adjacency);
+            std::uint64_t now_ns, std::uint64_t deadline_ns, bool adjacency);
 
   bool holds(const Id& destination) const noexcept;
   // A route for the id is there: its messages go, oldest first.
   void release(const Id& destination);
-  // Next hops changed: messages held for one are offered again, all ids, oldest first within each.
-  void release_unresolved();
-
+  // Next hops changed: the ids held for one are looked at by advance(), and go unless they still
+  // wait. Costs nothing here, however many are held.
+  void release_unresolved() noexcept;
   // Many routes changed: as release() for each id that `known` says yes to.
   void release_known(const std::function<bool(const Id&)>& known);
 
-  // Goes on with releases that found no room, drops what is over its deadline. Bounded by `budget`
-  // messages; true when there is more to do now.
+  // Looks at unresolved ids again, goes on with releases that found no room, drops what is over its
+  // deadline: at most `budget` messages of each. True when there is more to do now.
   bool advance(std::uint64_t now_ns, std::uint32_t budget);
   // When advance() must be called at the latest; UINT64_MAX: nothing is held.
   std::uint64_t next_deadline_ns() const noexcept;

@@ -5,6 +5,7 @@
 #include <bit>
 #include <utility>
 
+#include "dataplane/pipeline/hold_deadline.hpp"
 #include "dataplane/pipeline/notice.hpp"
 #include "dataplane/pipeline/rewrite.hpp"
 #include "dataplane/pipeline/turn_around.hpp"
@@ -118,6 +119,7 @@ void drop_frame(Lane& lane, const Burst& burst, rte_mbuf* frame, const Parsed& p
 void hold(Lane& lane, const Burst& burst, unsigned i) noexcept {
   rte_mbuf* frame = lane.batch.frame[i];
   mark_headers(*frame, lane.batch.layout[i].parsed());
+  if (!burst.released) set_hold_deadline(*frame, kNotHeldBefore);
   if (!give(lane.config.exits.to_hold, frame)) {
     lane.negative.forget(lane.batch.id[i * burst.stride()]);
     return drop(lane, burst, i, DropReason::kHoldFull, TraceStage::kResolve);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dataplane/apply/control_bridge.hpp"
+#include "dataplane/pipeline/hold_deadline.hpp"
 #include "dataplane/table/tables.hpp"
 #include "sluice/base/clock.hpp"
 #include "tests/support/eal.hpp"
@@ -98,8 +99,17 @@ struct BridgeHoldTest : ::testing::Test {
     RouteChange change;
     tables->set_routes(&kCapability, &action, 1, &change);
   }
+  void route(const Id& id, std::uint32_t adjacency) {
+    const Action action(ActionKind::kAdjacency, adjacency, 7600, kTenant, 1);
+    RouteChange change;
+    tables->set_routes(&id, &action, 1, &change);
+  }
+  void resolve(std::uint32_t adjacency, AdjacencyState state) {
+    tables->adjacencies.set_state(adjacency, state);
+    bridge->adjacencies_changed();
+  }
   // As a worker hands it over.
-  void hand_over(const Id& destination) {
+  void hand_over(const Id& destination, std::uint8_t lifetime = 0, std::uint16_t tenant = kTenant) {
     rte_mbuf* frame = rte_pktmbuf_alloc(pool());
     ASSERT_NE(frame, nullptr);
     constexpr std::size_t kBytes = kL2Bytes + kL3Bytes + sizeof(UdpHeader) + kEnvelopeBytes;
@@ -110,13 +120,16 @@ struct BridgeHoldTest : ::testing::Test {
     store(at + kL2Bytes + kL3Bytes, udp);
     Envelope envelope{};
     envelope.version_and_length = kVersionAndLength;
-    envelope.tenant = Big16(kTenant);
+    envelope.class_and_lifetime = lifetime;
+    envelope.timestamp_ns = Big64(realtime_ns());
+    envelope.tenant = Big16(tenant);
     envelope.source = kSender;
     envelope.destination = destination;
     store(at + kL2Bytes + kL3Bytes + sizeof(UdpHeader), envelope);
     frame->l2_len = kL2Bytes;
     frame->l3_len = kL3Bytes;
     frame->port = 0;
+    set_hold_deadline(*frame, kNotHeldBefore);
     ASSERT_EQ(rte_ring_sp_enqueue(worker.rings.to_hold, frame), 0);
   }
   // Messages that came back to the worker.
@@ -124,6 +137,13 @@ struct BridgeHoldTest : ::testing::Test {
     unsigned n = 0;
     for (void* frame = nullptr; rte_ring_sc_dequeue(worker.rings.release, &frame) == 0; ++n)
       rte_pktmbuf_free(static_cast<rte_mbuf*>(frame));
+    return n;
+  }
+  // A worker finds that all that came back to it still cannot be sent.
+  unsigned held_again() {
+    unsigned n = 0;
+    for (void* frame = nullptr; rte_ring_sc_dequeue(worker.rings.release, &frame) == 0; ++n)
+      EXPECT_EQ(rte_ring_sp_enqueue(worker.rings.to_hold, frame), 0);
     return n;
   }
   std::uint64_t held() {
@@ -178,8 +198,7 @@ TEST_F(BridgeHoldTest, AGroupWithNobodyUsableWaitsForTheUnresolvedOne) {
     EXPECT_EQ(released(), 0u);
     EXPECT_EQ(held(), 2u);
 
-    tables->adjacencies.set_state(waiting, AdjacencyState::kUp);
-    bridge->adjacencies_changed();
+    resolve(waiting, AdjacencyState::kUp);
     bridge->run(now_ns);
     EXPECT_EQ(released(), 2u);
 
@@ -191,6 +210,94 @@ TEST_F(BridgeHoldTest, AGroupWithNobodyUsableWaitsForTheUnresolvedOne) {
     EXPECT_EQ(released(), 0u);
     EXPECT_EQ(expired(), ++ended);
   }
+}
+
+// Offered to its worker and held again, over and over: it still ends when its first hold does.
+TEST_F(BridgeHoldTest, HeldAgainItKeepsItsFirstDeadline) {
+  const std::uint32_t hop = adjacency(2, AdjacencyState::kUnresolved);
+  route(kOther, hop);
+  group({{.id = kOther, .adjacency = hop, .tenant = kTenant}});
+  for (const Id& destination : {kOther, kCapability}) {
+    SCOPED_TRACE(destination == kOther ? "an agent" : "a group");
+    const std::uint64_t before = expired();
+    const std::uint64_t start_ns = now_ns;
+    hand_over(destination);
+    bridge->run(now_ns);
+    for (int round = 1; round < 5; ++round) {
+      now_ns = start_ns + static_cast<std::uint64_t>(round) * kHoldMs / 5 * kNsPerMs;
+      resolve(hop, AdjacencyState::kUp);
+      bridge->run(now_ns);
+      resolve(hop, AdjacencyState::kUnresolved);
+      ASSERT_EQ(held_again(), 1u);
+      bridge->run(now_ns);
+      ASSERT_EQ(held(), 1u);
+    }
+    now_ns = start_ns + (kHoldMs - 1) * kNsPerMs;
+    bridge->run(now_ns);
+    EXPECT_EQ(expired(), before);
+    now_ns = start_ns + (kHoldMs + 1) * kNsPerMs;
+    bridge->run(now_ns);
+    EXPECT_EQ(expired(), before + 1);
+    EXPECT_EQ(held(), 0u);
+  }
+}
+
+// Manager and worker differ for ever: the manager thinks that it goes, the worker holds it.
+TEST_F(BridgeHoldTest, GoingToAndFroEndsAtTheDeadline) {
+  route(kOther, adjacency(2, AdjacencyState::kUp));
+  hand_over(kOther);
+  bridge->run(now_ns);
+  now_ns += (kHoldMs - 1) * kNsPerMs;
+  EXPECT_EQ(held_again(), 1u);
+  bridge->run(now_ns);
+  now_ns += 2 * kNsPerMs;
+  EXPECT_EQ(held_again(), 1u);
+  bridge->run(now_ns);
+  now_ns += 2 * kNsPerMs;
+  bridge->run(now_ns);
+  EXPECT_EQ(released(), 0u);
+  EXPECT_EQ(expired(), 1u);
+}
+
+TEST_F(BridgeHoldTest, ALifetimeEndsTheHoldEarlier) {
+  route(kOther, adjacency(2, AdjacencyState::kUnresolved));
+  hand_over(kOther, 7);  // 64 ms
+  bridge->run(now_ns);
+  now_ns += 66 * kNsPerMs;
+  bridge->run(now_ns);
+  EXPECT_EQ(expired(), 1u);
+}
+
+TEST_F(BridgeHoldTest, AnotherNextHopSendsNothingToAndFro) {
+  const std::uint32_t hop = adjacency(2, AdjacencyState::kUnresolved);
+  const std::uint32_t other = adjacency(3, AdjacencyState::kUnresolved);
+  route(kOther, hop);
+  hand_over(kOther);
+  bridge->run(now_ns);
+  resolve(other, AdjacencyState::kUp);
+  bridge->run(now_ns);
+  EXPECT_EQ(released(), 0u);
+  EXPECT_EQ(held(), 1u);
+  resolve(hop, AdjacencyState::kUp);
+  bridge->run(now_ns);
+  EXPECT_EQ(released(), 1u);
+}
+
+// The first one still waits, the second one's member can be reached: the second one goes.
+TEST_F(BridgeHoldTest, MessagesOfAGroupDoNotWaitForOneAnothersMembers) {
+  constexpr std::uint16_t kOtherTenant = kTenant + 1;
+  const std::uint32_t hop = adjacency(2, AdjacencyState::kUnresolved);
+  const std::uint32_t other = adjacency(3, AdjacencyState::kUnresolved);
+  group({{.id = kOther, .adjacency = hop, .tenant = kTenant},
+         {.id = some_id(9), .adjacency = other, .tenant = kOtherTenant}});
+  hand_over(kCapability);
+  hand_over(kCapability, 0, kOtherTenant);
+  bridge->run(now_ns);
+  EXPECT_EQ(held(), 2u);
+  resolve(other, AdjacencyState::kUp);
+  bridge->run(now_ns);
+  EXPECT_EQ(held(), 0u);
+  EXPECT_EQ(released(), 2u);  // the first one's worker would hold it again
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::uint64_t kStart = 1'000 * kNsPerSecond;
 constexpr std::uint64_t kNever = UINT64_MAX;
+constexpr std::uint64_t kDeadline = kStart + 500 * kNsPerMs;
 
 Id id(std::uint32_t n) {
   Id made;
@@ -29,6 +30,8 @@ struct Sink final : HoldSink {
   std::vector<Id> asked;
   std::size_t room = SIZE_MAX;
   bool may_ask = true;
+  std::vector<std::uintptr_t> waiting;  // for a next hop, still
+  std::size_t looks = 0;
 
   bool release(void* message, std::uint16_t worker) override {
     if (released.size() >= room) return false;
@@ -43,18 +46,22 @@ struct Sink final : HoldSink {
     if (may_ask) asked.push_back(destination);
     return may_ask;
   }
+  bool waits_on(void* message) override {
+    ++looks;
+    return std::ranges::find(waiting, reinterpret_cast<std::uintptr_t>(message)) != waiting.end();
+  }
 };
 
 struct HoldQueueTest : ::testing::Test {
   Sink sink;
   HoldQueue queue{100, sink};
 
-  void hold(std::uint32_t n, std::uintptr_t message, std::uint64_t expires = kNever,
+  void hold(std::uint32_t n, std::uintptr_t message, std::uint64_t deadline = kDeadline,
             bool adjacency = false, std::uint64_t now = kStart, std::uint16_t tenant = 0) {
-    queue.hold(id(n), tenant, reinterpret_cast<void*>(message), 3, now, expires, adjacency);
+    queue.hold(id(n), tenant, reinterpret_cast<void*>(message), 3, now, deadline, adjacency);
   }
   void hold_as(std::uint16_t tenant, std::uint32_t n, std::uintptr_t message) {
-    hold(n, message, kNever, false, kStart, tenant);
+    hold(n, message, kDeadline, false, kStart, tenant);
   }
 };
 
@@ -82,7 +89,7 @@ TEST_F(HoldQueueTest, AsksOncePerIdAndAgainWhenTheRateForbadeIt) {
   hold(2, 22);
   hold(2, 23);
   EXPECT_EQ(sink.asked, (std::vector<Id>{id(1), id(2)}));
-  hold(3, 31, kNever, true);  // has a route: nobody is asked
+  hold(3, 31, kDeadline, true);  // has a route: nobody is asked
   EXPECT_EQ(sink.asked.size(), 2u);
 }
 
@@ -137,9 +144,8 @@ TEST_F(HoldQueueTest, AQueueOfOneHoldsOne) {
 }
 
 TEST_F(HoldQueueTest, DropsAtTheDeadlineNotBefore) {
-  queue.set_limits({.per_id = 8, .total = 100, .hold_ns = 500 * kNsPerMs});
   hold(1, 11);
-  hold(1, 12, kStart + 20 * kNsPerMs);  // its lifetime ends earlier
+  hold(1, 12, kStart + 20 * kNsPerMs);
   EXPECT_EQ(queue.next_deadline_ns(), kStart + 20 * kNsPerMs);
   queue.advance(kStart + 19 * kNsPerMs, 1000);
   EXPECT_TRUE(sink.dropped.empty());
@@ -156,8 +162,7 @@ TEST_F(HoldQueueTest, DropsAtTheDeadlineNotBefore) {
 }
 
 TEST_F(HoldQueueTest, DeadlinesBeyondTheWheelGoRoundAgain) {
-  queue.set_limits({.per_id = 8, .total = 100, .hold_ns = 10 * kNsPerSecond});
-  hold(1, 11);
+  hold(1, 11, kStart + 10 * kNsPerSecond);
   for (std::uint64_t ms = 0; ms < 9'999; ms += 7)
     queue.advance(kStart + ms * kNsPerMs, 1000);
   EXPECT_TRUE(sink.dropped.empty());
@@ -179,13 +184,47 @@ TEST_F(HoldQueueTest, AFullWorkerRingKeepsTheRestInOrder) {
 }
 
 TEST_F(HoldQueueTest, UnresolvedNextHopsAreOfferedAgainAndOthersStay) {
-  hold(1, 11, kNever, true);
+  hold(1, 11, kDeadline, true);
   hold(2, 21);
-  hold(1, 12, kNever, true);
+  hold(1, 12, kDeadline, true);
   queue.release_unresolved();
   queue.advance(kStart + 1, 1000);
   EXPECT_EQ(sink.released, (std::vector<std::uintptr_t>{11, 12}));
   EXPECT_TRUE(queue.holds(id(2)));
+}
+
+TEST_F(HoldQueueTest, WhatStillWaitsForItsNextHopIsNotOffered) {
+  hold(1, 11, kDeadline, true);
+  hold(2, 21, kDeadline, true);
+  sink.waiting = {11};
+  queue.release_unresolved();
+  queue.advance(kStart + 1, 1000);
+  EXPECT_EQ(sink.released, (std::vector<std::uintptr_t>{21}));
+  EXPECT_EQ(sink.looks, 2u);
+  queue.advance(kStart + 2, 1000);
+  EXPECT_EQ(sink.looks, 2u);  // nothing has changed
+  sink.waiting.clear();
+  queue.release_unresolved();
+  queue.advance(kStart + 3, 1000);
+  EXPECT_EQ(sink.released, (std::vector<std::uintptr_t>{21, 11}));
+}
+
+// Next hops change all the time and everything waits: each turn looks at so many, all of them by
+// turns, and those that are due end.
+TEST_F(HoldQueueTest, LookingAgainIsBoundedAndStarvesNobody) {
+  for (std::uint32_t n = 1; n <= 50; ++n) {
+    hold(n, n, n == 50 ? kStart + kNsPerMs : kDeadline, true);
+    if (n < 49) sink.waiting.push_back(n);
+  }
+  for (int turn = 0; turn < 5; ++turn) {
+    queue.release_unresolved();
+    const std::size_t before = sink.looks;
+    EXPECT_TRUE(queue.advance(kStart + 2 * kNsPerMs, 10));
+    EXPECT_LE(sink.looks - before, 10u);
+  }
+  EXPECT_EQ(sink.released, (std::vector<std::uintptr_t>{49}));
+  ASSERT_EQ(sink.dropped.size(), 1u);
+  EXPECT_EQ(sink.dropped[0], std::make_pair(std::uintptr_t{50}, HoldDrop::kExpired));
 }
 
 TEST_F(HoldQueueTest, DropAllEmptiesIt) {
@@ -201,7 +240,7 @@ TEST_F(HoldQueueTest, RandomHistoryLosesNothing) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE(seed);
   std::mt19937 random(seed);
-  queue.set_limits({.per_id = 8, .total = 80, .hold_ns = 50 * kNsPerMs});
+  queue.set_limits({.per_id = 8, .total = 80});
   std::uint64_t now = kStart;
   std::uintptr_t next = 1;
   for (int step = 0; step < 200'000; ++step) {
@@ -211,8 +250,8 @@ TEST_F(HoldQueueTest, RandomHistoryLosesNothing) {
     switch (random() % 5) {
       case 0:
       case 1:
-        hold(n, next++, random() % 3 == 0 ? now + random() % (80 * kNsPerMs) : kNever,
-             random() % 4 == 0, now, static_cast<std::uint16_t>(random() % 3));
+        hold(n, next++, now + random() % (80 * kNsPerMs), random() % 4 == 0, now,
+             static_cast<std::uint16_t>(random() % 3));
         break;
       case 2:
         queue.release(id(n));
@@ -221,6 +260,7 @@ TEST_F(HoldQueueTest, RandomHistoryLosesNothing) {
         queue.advance(now, static_cast<std::uint32_t>(random() % 10));
         break;
       default:
+        sink.waiting.assign(1, random() % next);
         if (random() % 50 == 0) queue.release_unresolved();
     }
     ASSERT_LE(queue.size(), 80u);
