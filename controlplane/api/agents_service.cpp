@@ -236,7 +236,8 @@ grpc::Status AgentsService::List(grpc::ServerContext* context,
       }
     });
     if (limited && last == ids->size()) page.set_next(bytes_of(ids->back()));
-    if (context->IsCancelled() || !writer->Write(page)) return grpc::Status::CANCELLED;
+    if (context->IsCancelled() || !streams_.write(*context, *writer, page))
+      return grpc::Status::CANCELLED;
   }
   return grpc::Status::OK;
 }

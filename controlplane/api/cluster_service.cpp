@@ -180,7 +180,7 @@ grpc::Status ClusterService::Events(grpc::ServerContext* context,
       if (event.address.port != 0) to.set_address(to_string(event.address));
       to.set_incarnation(event.incarnation);
       to.set_from(event.from);
-      if (!writer->Write(to)) return grpc::Status::OK;
+      if (!streams_.write(*context, *writer, to)) return grpc::Status::OK;
       last = sequence;
       if (++sent == request->count()) return grpc::Status::OK;
     }

@@ -6,14 +6,16 @@
 
 #include "cluster.grpc.pb.h"
 #include "controlplane/api/control_thread.hpp"
+#include "controlplane/api/stream_watch.hpp"
 #include "controlplane/api/subsystems.hpp"
 
 namespace sluice::controlplane {
 
 class ClusterService final : public api::Cluster::Service {
  public:
-  ClusterService(ControlThread& control, Subsystems subsystems, const std::atomic<bool>& stopping)
-      : control_(control), subsystems_(subsystems), stopping_(stopping) {}
+  ClusterService(ControlThread& control, Subsystems subsystems, StreamWatch& streams,
+                 const std::atomic<bool>& stopping)
+      : control_(control), subsystems_(subsystems), streams_(streams), stopping_(stopping) {}
 
   grpc::Status ListNodes(grpc::ServerContext*, const api::ListNodesRequest*,
                          api::ListNodesReply*) override;
@@ -34,6 +36,7 @@ class ClusterService final : public api::Cluster::Service {
 
   ControlThread& control_;
   Subsystems subsystems_;
+  StreamWatch& streams_;
   const std::atomic<bool>& stopping_;
 };
 

@@ -160,7 +160,8 @@ grpc::Status ForwardingService::ListAdjacencies(grpc::ServerContext* context,
       return last < end;
     });
     if (page.adjacencies().empty()) continue;
-    if (context->IsCancelled() || !writer->Write(page)) return grpc::Status::CANCELLED;
+    if (context->IsCancelled() || !streams_.write(*context, *writer, page))
+      return grpc::Status::CANCELLED;
   }
   return grpc::Status::OK;
 }

@@ -115,7 +115,7 @@ grpc::Status RouterService::Trace(grpc::ServerContext* context, const api::Trace
   reply.mutable_started()->set_source(bytes_of(*source));
   reply.mutable_started()->set_destination(bytes_of(*destination));
   reply.mutable_started()->set_count(request->count());
-  bool open = writer->Write(reply);
+  bool open = streams_.write(*context, *writer, reply);
   const auto seconds = request->timeout_s() == 0 ? 60 : request->timeout_s();
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
   int turns_after_end = 0;
@@ -127,7 +127,7 @@ grpc::Status RouterService::Trace(grpc::ServerContext* context, const api::Trace
       continue;
     }
     fill_trace(*record, names, *reply.mutable_message());
-    open = writer->Write(reply);
+    open = streams_.write(*context, *writer, reply);
     reply.Clear();
   }
   control_.run([&] { subsystems_.traces.stop(*session); });

@@ -23,6 +23,7 @@ namespace sluice::controlplane {
 namespace {
 
 constexpr int kMaxThreads = 32;
+constexpr std::chrono::seconds kClientTakes{30};
 constexpr mode_t kSocketMode = 0660;
 constexpr int kMaxRequestBytes = 1 << 20;
 
@@ -60,14 +61,15 @@ Status open_to_group(const ApiOptions& options) {
 struct ApiServer::Impl {
   Impl(asio::io_context& io, const Subsystems& subsystems)
       : control(io),
-        router(control, subsystems, stopping),
-        agents(control, subsystems),
-        forwarding(control, subsystems),
-        cluster(control, subsystems, stopping),
-        store(control, subsystems, stopping) {}
+        router(control, subsystems, streams, stopping),
+        agents(control, subsystems, streams),
+        forwarding(control, subsystems, streams),
+        cluster(control, subsystems, streams, stopping),
+        store(control, subsystems, streams, stopping) {}
 
   std::atomic<bool> stopping{false};
   ControlThread control;
+  StreamWatch streams{kClientTakes};
   RouterService router;
   AgentsService agents;
   ForwardingService forwarding;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "controlplane/api/control_thread.hpp"
+#include "controlplane/api/stream_watch.hpp"
 #include "controlplane/api/subsystems.hpp"
 #include "sluice.grpc.pb.h"
 
@@ -14,8 +15,9 @@ namespace sluice::controlplane {
 
 class RouterService final : public api::Router::Service {
  public:
-  RouterService(ControlThread& control, Subsystems subsystems, const std::atomic<bool>& stopping)
-      : control_(control), subsystems_(subsystems), stopping_(stopping) {}
+  RouterService(ControlThread& control, Subsystems subsystems, StreamWatch& streams,
+                const std::atomic<bool>& stopping)
+      : control_(control), subsystems_(subsystems), streams_(streams), stopping_(stopping) {}
 
   grpc::Status Status(grpc::ServerContext*, const api::StatusRequest*, api::StatusReply*) override;
   grpc::Status Stats(grpc::ServerContext*, const api::StatsRequest*, api::StatsReply*) override;
@@ -34,13 +36,14 @@ class RouterService final : public api::Router::Service {
  private:
   ControlThread& control_;
   Subsystems subsystems_;
+  StreamWatch& streams_;
   const std::atomic<bool>& stopping_;
 };
 
 class AgentsService final : public api::Agents::Service {
  public:
-  AgentsService(ControlThread& control, Subsystems subsystems)
-      : control_(control), subsystems_(subsystems) {}
+  AgentsService(ControlThread& control, Subsystems subsystems, StreamWatch& streams)
+      : control_(control), subsystems_(subsystems), streams_(streams) {}
 
   grpc::Status Add(grpc::ServerContext*, const api::AddAgentRequest*, api::AddAgentReply*) override;
   grpc::Status Delete(grpc::ServerContext*, const api::DeleteAgentRequest*,
@@ -57,12 +60,13 @@ class AgentsService final : public api::Agents::Service {
 
   ControlThread& control_;
   Subsystems subsystems_;
+  StreamWatch& streams_;
 };
 
 class ForwardingService final : public api::Forwarding::Service {
  public:
-  ForwardingService(ControlThread& control, Subsystems subsystems)
-      : control_(control), subsystems_(subsystems) {}
+  ForwardingService(ControlThread& control, Subsystems subsystems, StreamWatch& streams)
+      : control_(control), subsystems_(subsystems), streams_(streams) {}
 
   grpc::Status LookupRoute(grpc::ServerContext*, const api::LookupRouteRequest*,
                            api::LookupRouteReply*) override;
@@ -86,6 +90,7 @@ class ForwardingService final : public api::Forwarding::Service {
  private:
   ControlThread& control_;
   Subsystems subsystems_;
+  StreamWatch& streams_;
 };
 
 // "; did you mean 'a'?" for the name of an agent or capability that nobody has, or nothing. Works

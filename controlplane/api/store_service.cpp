@@ -21,9 +21,9 @@ grpc::Status no_store() {
 // Tells the caller how far it is, ten times a second at most; ends the work when nobody listens.
 template <class Reply>
 store::Progress progress_to(grpc::ServerContext& context, grpc::ServerWriter<Reply>& writer,
-                            const std::atomic<bool>& stopping) {
-  return [&context, &writer, &stopping, last_ns = std::uint64_t{0}](std::uint64_t done,
-                                                                    std::uint64_t total) mutable {
+                            StreamWatch& streams, const std::atomic<bool>& stopping) {
+  return [&context, &writer, &streams, &stopping, last_ns = std::uint64_t{0}](
+             std::uint64_t done, std::uint64_t total) mutable {
     if (context.IsCancelled() || stopping.load()) return false;
     const auto now_ns = monotonic_ns();
     if (now_ns - last_ns < kProgressEveryNs) return true;
@@ -31,7 +31,7 @@ store::Progress progress_to(grpc::ServerContext& context, grpc::ServerWriter<Rep
     Reply reply;
     reply.mutable_progress()->set_done(done);
     reply.mutable_progress()->set_total(total);
-    return writer.Write(reply);
+    return streams.write(context, writer, reply);
   };
 }
 
@@ -156,7 +156,7 @@ grpc::Status StoreService::Verify(grpc::ServerContext* context, const api::Verif
                                   grpc::ServerWriter<api::VerifyStoreReply>* writer) {
   if (subsystems_.index == nullptr) return no_store();
   const auto report =
-      subsystems_.index->maintenance().verify(progress_to(*context, *writer, stopping_));
+      subsystems_.index->maintenance().verify(progress_to(*context, *writer, streams_, stopping_));
   if (!report) return to_grpc(report.error());
   api::VerifyStoreReply reply;
   auto& to = *reply.mutable_report();
@@ -167,7 +167,7 @@ grpc::Status StoreService::Verify(grpc::ServerContext* context, const api::Verif
     out->set_file(damage.file);
     out->set_what(damage.what);
   }
-  writer->Write(reply);
+  streams_.write(*context, *writer, reply);
   return grpc::Status::OK;
 }
 
@@ -180,7 +180,7 @@ grpc::Status StoreService::Backup(grpc::ServerContext* context,
     return to_grpc(good.error());
   }
   const auto report = subsystems_.index->maintenance().backup(
-      request->directory(), progress_to(*context, *writer, stopping_));
+      request->directory(), progress_to(*context, *writer, streams_, stopping_));
   if (!report) return to_grpc(report.error());
   api::BackupStoreReply reply;
   auto& to = *reply.mutable_report();
@@ -188,7 +188,7 @@ grpc::Status StoreService::Backup(grpc::ServerContext* context,
   to.set_files(report->files);
   to.set_bytes(report->bytes);
   to.set_sequence(report->sequence);
-  writer->Write(reply);
+  streams_.write(*context, *writer, reply);
   return grpc::Status::OK;
 }
 
@@ -197,7 +197,7 @@ grpc::Status StoreService::Compact(grpc::ServerContext* context, const api::Comp
   if (subsystems_.index == nullptr) return no_store();
   const auto before = subsystems_.index->metrics();
   const auto done =
-      subsystems_.index->maintenance().compact(progress_to(*context, *writer, stopping_));
+      subsystems_.index->maintenance().compact(progress_to(*context, *writer, streams_, stopping_));
   if (!done) return to_grpc(done.error());
   const auto after = subsystems_.index->metrics();
   api::CompactStoreReply reply;
@@ -206,7 +206,7 @@ grpc::Status StoreService::Compact(grpc::ServerContext* context, const api::Comp
   to.set_segments(segments_of(after));
   to.set_bytes_before(before.segment_bytes);
   to.set_bytes(after.segment_bytes);
-  writer->Write(reply);
+  streams_.write(*context, *writer, reply);
   return grpc::Status::OK;
 }
 
@@ -218,8 +218,8 @@ grpc::Status StoreService::Migrate(grpc::ServerContext* context,
   if (request->lanes() != 0) target.lanes = request->lanes();
   if (request->format() != 0) target.format = request->format();
   const auto before = subsystems_.index->metrics();
-  const auto done =
-      subsystems_.index->maintenance().migrate(target, progress_to(*context, *writer, stopping_));
+  const auto done = subsystems_.index->maintenance().migrate(
+      target, progress_to(*context, *writer, streams_, stopping_));
   if (!done) return to_grpc(done.error());
   const auto after = subsystems_.index->metrics();
   api::MigrateStoreReply reply;
@@ -228,7 +228,7 @@ grpc::Status StoreService::Migrate(grpc::ServerContext* context,
   to.set_lanes(after.lanes);
   to.set_format_before(before.format);
   to.set_format(after.format);
-  writer->Write(reply);
+  streams_.write(*context, *writer, reply);
   return grpc::Status::OK;
 }
 

@@ -6,6 +6,7 @@
 #include <atomic>
 
 #include "controlplane/api/control_thread.hpp"
+#include "controlplane/api/stream_watch.hpp"
 #include "controlplane/api/subsystems.hpp"
 #include "store.grpc.pb.h"
 
@@ -13,8 +14,9 @@ namespace sluice::controlplane {
 
 class StoreService final : public api::Store::Service {
  public:
-  StoreService(ControlThread& control, Subsystems subsystems, const std::atomic<bool>& stopping)
-      : control_(control), subsystems_(subsystems), stopping_(stopping) {}
+  StoreService(ControlThread& control, Subsystems subsystems, StreamWatch& streams,
+               const std::atomic<bool>& stopping)
+      : control_(control), subsystems_(subsystems), streams_(streams), stopping_(stopping) {}
 
   grpc::Status Show(grpc::ServerContext*, const api::ShowStoreRequest*,
                     api::ShowStoreReply*) override;
@@ -30,6 +32,7 @@ class StoreService final : public api::Store::Service {
  private:
   ControlThread& control_;
   Subsystems subsystems_;
+  StreamWatch& streams_;
   const std::atomic<bool>& stopping_;
 };
 
