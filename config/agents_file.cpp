@@ -34,11 +34,6 @@ std::optional<Endpoint> plain_endpoint(std::string_view text) noexcept {
   return Endpoint{IpAddress::v4(Big32(address)), static_cast<std::uint16_t>(parts[4])};
 }
 
-bool is_host(const IpAddress& ip) noexcept {
-  const bool multicast = ip.is_v4() ? ip.bytes[12] >= 224 : ip.bytes[0] == 0xff;
-  return !multicast && !ip.is_unspecified();
-}
-
 class LineParser {
  public:
   LineParser(const std::string& filename, Endpoints endpoints, const TenantSet& tenants,
@@ -127,10 +122,11 @@ class LineParser {
     auto endpoint = plain_endpoint(text);
     // NUL would end the text early inside parse_endpoint.
     if (!endpoint && text.find('\0') == text.npos) endpoint = parse_endpoint(text);
-    if (!endpoint || !is_host(endpoint->address)) {
-      return wrong(text,
-                   "is no endpoint; must be an address of one host and a port: 10.0.0.1:7600 "
-                   "or [fd00::1]:7600");
+    constexpr std::string_view kForm =
+        "must be an address of one host and a port: 10.0.0.1:7600 or [fd00::1]:7600";
+    if (!endpoint) return wrong(text, fmt::format("is no endpoint; {}", kForm));
+    if (const auto why = why_no_host(endpoint->address); !why.empty()) {
+      return wrong(text, fmt::format("is no endpoint but {}; {}", why, kForm));
     }
     agent.endpoint = *endpoint;
     return true;

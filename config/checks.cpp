@@ -7,6 +7,7 @@
 #include <bitset>
 #include <unordered_map>
 
+#include "config/reachable.hpp"
 #include "config/reader.hpp"
 
 namespace sluice::config {
@@ -141,9 +142,7 @@ class Checks {
     }
   }
 
-  static bool is_multicast(const IpAddress& ip) {
-    return ip.is_v4() ? ip.bytes[12] >= 224 : ip.bytes[0] == 0xff;
-  }
+  static bool is_multicast(const IpAddress& ip) { return why_no_host(ip) == "a multicast address"; }
 
   void check_addresses(std::size_t i) {
     const auto& addresses = config_.ports[i].addresses;
@@ -224,11 +223,12 @@ class Checks {
     wrong(where, fmt::format("there is no tenant {}; see tenants", tenant));
   }
 
+  // Of another host.
   void check_endpoint(const Endpoint& endpoint, const Steps& where) {
     if (endpoint == Endpoint{}) return;
-    if (endpoint.address.is_unspecified() || is_multicast(endpoint.address)) {
-      wrong(where,
-            fmt::format("{} is not the address of one host", sluice::to_string(endpoint.address)));
+    if (const auto why = why_unreachable(config_, endpoint.address); !why.empty()) {
+      wrong(where, fmt::format("{} is {}; must be the address of another host",
+                               sluice::to_string(endpoint.address), why));
     }
   }
 
@@ -281,7 +281,11 @@ class Checks {
     if (cluster.bind && is_multicast(cluster.bind->address)) {
       wrong({"cluster", "bind"}, "is a multicast address; must be one of this host");
     }
-    if (cluster.advertise) check_endpoint(*cluster.advertise, {"cluster", "advertise"});
+    if (cluster.advertise &&
+        (cluster.advertise->address.is_unspecified() || is_multicast(cluster.advertise->address))) {
+      wrong({"cluster", "advertise"}, fmt::format("{} is not the address of one host",
+                                                  sluice::to_string(cluster.advertise->address)));
+    }
     if (cluster.probe_interval_ms && cluster.probe_timeout_ms &&
         *cluster.probe_timeout_ms >= *cluster.probe_interval_ms) {
       wrong({"cluster", "probe-timeout-ms"},

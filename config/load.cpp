@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "config/agents_file.hpp"
+#include "config/reachable.hpp"
 #include "config/reader.hpp"
 #include "config/unique_agents.hpp"
 #include "config/value.hpp"
@@ -106,11 +107,22 @@ class Loader {
                    if (agent.id == own) {
                      report_.add_in(path, {line, 1}, "this id is the router's own");
                    }
+                   if (endpoints == Endpoints::kColumn) {
+                     check_reachable(agent.endpoint, path, line);
+                   }
                    places_.push_back(place_of(agent.id, source, line));
                    ++agents;
                    return true;
                  });
     return {std::move(*text), endpoints == Endpoints::kColumn, agents};
+  }
+
+  void check_reachable(const Endpoint& endpoint, const std::string& path, std::uint32_t line) {
+    const auto why = why_unreachable(config_, endpoint.address);
+    if (why.empty()) return;
+    report_.add_in(path, {line, 1},
+                   fmt::format("the endpoint {} is {}; must be another host's",
+                               sluice::to_string(endpoint), why));
   }
 
   const Node& document_;

@@ -56,7 +56,7 @@ grpc::Status AgentsService::Add(grpc::ServerContext*, const api::AddAgentRequest
     if (auto ok = check_tenant(subsystems_.tenants, request->tenant()); !ok) return ok;
     const auto endpoint =
         parse_endpoint(request->endpoint(), subsystems_.runtime.config().router.message_port);
-    if (!endpoint || endpoint->address.is_unspecified()) {
+    if (!endpoint) {
       return fail(ErrorCode::kInvalidArgument,
                   fmt::format("'{}' is no endpoint; expected an address such as 10.0.0.1:7600 or "
                               "[fd00::1]:7600",

@@ -44,10 +44,11 @@ class Restorer {
     const auto name = text_of(item.key);
     const auto address = decode_peer(name, item.value);
     if (!address) return damaged(address.error());
-    if (forwarding_.add_peer(std::string(name), *address, false)) {
+    const auto added = forwarding_.add_peer(std::string(name), *address, false);
+    if (added) {
       ++result_.peers;
     } else {
-      outdated_peer(name);  // the configuration has its name or its address
+      outdated_peer(name, added.error());
     }
   }
 
@@ -90,10 +91,11 @@ class Restorer {
     ++result_.outdated;
     journal_.changed(agent.id, agent.tenant);
   }
-  void outdated_peer(std::string_view name) {
+  // Such as one whose name or address the configuration has by now.
+  void outdated_peer(std::string_view name, const Error& error) {
     ++result_.outdated;
-    spdlog::warn("event=peer_not_restored peer={} reason=\"the configuration has it\"",
-                 quoted_value(name));
+    spdlog::warn("event=peer_not_restored peer={} reason={}", quoted_value(name),
+                 quoted_value(error.message()));
     journal_.peer_changed(name);
   }
   void damaged(const Error& error) {

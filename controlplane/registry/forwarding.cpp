@@ -226,27 +226,46 @@ void Forwarding::addresses_changed(std::uint16_t port,
                                    std::span<const InterfaceAddress> addresses) {
   if (local_.size() <= port) local_.resize(port + 1u);
   auto& known = local_[port];
-  std::vector<IpAddress> wanted;
-  for (const auto& entry : addresses)
-    wanted.push_back(entry.address);
-  std::ranges::sort(wanted);
-  for (const auto& address : known) {
-    if (!std::ranges::binary_search(wanted, address))
-      programmer_.remove_local_address(port, address);
+  std::vector<InterfaceAddress> wanted(addresses.begin(), addresses.end());
+  const auto has = [](const std::vector<InterfaceAddress>& in, const IpAddress& address) {
+    return std::ranges::find(in, address, &InterfaceAddress::address) != in.end();
+  };
+  for (const auto& [address, length] : known) {
+    if (!has(wanted, address)) programmer_.remove_local_address(port, address);
   }
-  for (const auto& address : wanted) {
-    if (std::ranges::find(known, address) != known.end()) continue;
+  for (const auto& [address, length] : wanted) {
+    if (has(known, address)) continue;
     if (auto ok = programmer_.add_local_address(port, address); !ok) problem(ok.error());
   }
   known = std::move(wanted);
+}
+
+Status Forwarding::check_address(const IpAddress& address) const {
+  const auto refuse = [&](std::string_view what) {
+    return fail(ErrorCode::kInvalidArgument, to_string(address) + " is " + std::string(what) +
+                                                 "; no agent or router can be reached there");
+  };
+  if (const auto why = why_no_host(address); !why.empty()) return refuse(why);
+  for (const auto& port : local_) {
+    for (const auto& own : port) {
+      if (own.address == address) return refuse("this router's own address");
+      if (is_broadcast_of(address, own.address, own.prefix_length)) {
+        return refuse("the broadcast address of a network of this router");
+      }
+    }
+  }
+  return {};
 }
 
 // ---- peers -------------------------------------------------------------------------------------
 
 Result<std::uint32_t> Forwarding::add_peer(const std::string& name, const Endpoint& address,
                                            bool configured) {
-  if (name.empty() || address.port == 0 || address.address.is_unspecified()) {
+  if (name.empty() || address.port == 0) {
     return fail(ErrorCode::kInvalidArgument, "a peer needs a name and an address");
+  }
+  if (!configured) {  // else the loader has looked
+    if (auto ok = check_address(address.address); !ok) return std::unexpected(ok.error());
   }
   if (find_peer(name) != kNoIndex) {
     return fail(ErrorCode::kAlreadyExists, "peer '" + name + "' is there already");

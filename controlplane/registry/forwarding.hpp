@@ -94,6 +94,7 @@ class Forwarding final : public RegistryListener, public NextHopListener {
   void agent_removed(std::uint32_t slot) override;
   void member_added(std::uint32_t capability, std::uint32_t slot) override;
   void member_removed(std::uint32_t capability, std::uint32_t slot) override;
+  Status check_address(const IpAddress& address) const override;
   // NextHopListener
   void next_hop_changed(const IpAddress& destination, const NextHop& next_hop) override;
   void addresses_changed(std::uint16_t port, std::span<const InterfaceAddress> addresses) override;
@@ -131,8 +132,8 @@ class Forwarding final : public RegistryListener, public NextHopListener {
   NextHops& next_hops_;
   std::vector<std::uint16_t> vlans_;
   std::vector<bool> port_down_;
-  std::vector<std::vector<IpAddress>> local_;  // by port
-  std::deque<Attachment> attached_;            // by slot; grows without moving what is there
+  std::vector<std::vector<InterfaceAddress>> local_;  // by port
+  std::deque<Attachment> attached_;                   // by slot; grows without moving what is there
   SlotArray<Hop> hops_;
   std::unordered_map<IpAddress, std::uint32_t, IpAddressHash> hop_by_address_;
   std::unordered_map<std::uint32_t, std::uint32_t> hop_by_handle_;

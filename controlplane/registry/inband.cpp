@@ -91,6 +91,15 @@ InBand::Outcome InBand::handle(const Endpoint& from, std::span<const std::uint8_
     ++counters_.rate_limited;
     return {};
   }
+  // Nobody can be answered there (RFC 1122, 3.2.1.3).
+  if (const auto why = why_no_host(from.address); !why.empty()) {
+    ++counters_.refused;
+    return {
+        {},
+        fmt::format("event=request_refused type={} id={} from={} reason=\"{} cannot send\"",
+                    to_string(request.type()), to_string(envelope.source), to_string(from), why),
+        true};
+  }
   agent::Signed proof;
   if (!proof.ParseFromArray(message.data() + header, static_cast<int>(payload))) {
     return refuse(request, agent::BAD_REQUEST, "the payload is no signed request");

@@ -41,6 +41,9 @@ Result<std::uint32_t> Registry::add(const AgentSpec& spec, Time now) {
     return fail(ErrorCode::kAlreadyExists, "agent " + to_string(spec.id) + " is there already (" +
                                                std::string(to_string(agents_[slot].origin)) + ")");
   }
+  if (spec.peer == kNoIndex) {
+    if (auto ok = check_endpoint(spec.endpoint); !ok) return std::unexpected(ok.error());
+  }
   if (auto ok = check_journal(); !ok) return std::unexpected(ok.error());
   const auto slot = insert(spec, 0, now);
   if (slot) note(agents_[*slot]);
@@ -102,6 +105,10 @@ Status Registry::check_room(const Id& id) const {
                 "the limit of " + std::to_string(limit_) + " agents (store.agents) is reached");
   }
   return {};
+}
+
+Status Registry::check_endpoint(const Endpoint& endpoint) const {
+  return listener_ == nullptr ? Status() : listener_->check_address(endpoint.address);
 }
 
 Status Registry::check_journal() const {
@@ -177,6 +184,9 @@ Result<Registry::Granted> Registry::register_agent(const Registration& request, 
   }
   if (auto ok = check_time(slot, request.id, request.timestamp_ns); !ok) {
     return std::unexpected(ok.error());
+  }
+  if (slot == kNoIndex || agents_[slot].endpoint != request.endpoint) {
+    if (auto ok = check_endpoint(request.endpoint); !ok) return std::unexpected(ok.error());
   }
 
   Granted result{slot, granted(request.lease_s), slot == kNoIndex, false, {}, false};

@@ -107,6 +107,8 @@ class RegistryListener {
   virtual void agent_removed(std::uint32_t slot) = 0;  // still whole, but for its capabilities
   virtual void member_added(std::uint32_t capability, std::uint32_t slot) = 0;
   virtual void member_removed(std::uint32_t capability, std::uint32_t slot) = 0;
+  // Asked before an agent is added or moved there: why none can live at that address.
+  virtual Status check_address(const IpAddress& address) const = 0;
 };
 
 class Registry {
@@ -207,6 +209,7 @@ class Registry {
   std::uint32_t allocate(const AgentSpec& spec, std::uint8_t generation, std::uint32_t added_s);
   Result<std::uint32_t> insert(const AgentSpec& spec, std::uint8_t generation, Time now);
   Status check_room(const Id& id) const;
+  Status check_endpoint(const Endpoint& endpoint) const;
   Status check_journal() const;
   void note(const Agent& agent);
   void change(std::uint32_t slot, const AgentSpec& spec);

@@ -115,6 +115,31 @@ inline std::optional<IpAddress> parse_ip(const std::string& text) noexcept {
   return std::nullopt;
 }
 
+// What kind of address it is when no single host can have it; empty when one can.
+inline std::string_view why_no_host(const IpAddress& ip) noexcept {
+  if (ip.is_unspecified()) return "the unspecified address";
+  if (!ip.is_v4()) {
+    constexpr std::array<std::uint8_t, 16> kLoopback{0, 0, 0, 0, 0, 0, 0, 0,
+                                                     0, 0, 0, 0, 0, 0, 0, 1};
+    if (ip.bytes == kLoopback) return "a loopback address";
+    return ip.bytes[0] == 0xff ? "a multicast address" : "";
+  }
+  const std::uint32_t address = ip.v4_part().get();
+  if (address == UINT32_MAX) return "the broadcast address";
+  if (address >> 24 == 0) return "an address of no network";
+  if (address >> 24 == 127) return "a loopback address";
+  if (address >> 28 == 14) return "a multicast address";
+  return address >> 28 == 15 ? "a reserved address" : "";
+}
+
+// Of the network that a host is in; IPv6 and networks of two hosts or less have none.
+inline bool is_broadcast_of(const IpAddress& ip, const IpAddress& host,
+                            unsigned prefix_length) noexcept {
+  if (!ip.is_v4() || !host.is_v4() || prefix_length == 0 || prefix_length > 30) return false;
+  const std::uint32_t hosts = UINT32_MAX >> prefix_length;
+  return ip.v4_part().get() == (host.v4_part().get() | hosts);
+}
+
 struct Endpoint {
   IpAddress address;
   std::uint16_t port = 0;  // UDP, host order

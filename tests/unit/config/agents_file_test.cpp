@@ -81,6 +81,9 @@ TEST(AgentsFile, SaysWhereAndWhat) {
       {"a/b/c/d 1 0.0.0.0:1", "a:1:11: "},
       {"a/b/c/d 1 224.0.0.1:1", "a:1:11: "},
       {"a/b/c/d 1 [ff02::1]:1", "a:1:11: "},
+      {"a/b/c/d 1 127.0.0.1:1", "a:1:11: '127.0.0.1:1' is no endpoint but a loopback address"},
+      {"a/b/c/d 1 255.255.255.255:1", "a:1:11: '255.255.255.255:1' is no endpoint but the broad"},
+      {"a/b/c/d 1 [::1]:1", "a:1:11: '[::1]:1' is no endpoint but a loopback address"},
       {"a/b/c/d 1 1.1.1.1:1x", "a:1:11: "},
       {"a/b/c/d 1 1.1.1.1:1 x,,y", "a:1:23: an empty capability"},
       {"a/b/c/d 1 1.1.1.1:1 x,y!", "a:1:23: 'y!' must be a capability name"},
@@ -170,6 +173,22 @@ TEST_F(Folder, FilesAreReadFromTheFolderOfTheConfiguration) {
   ASSERT_TRUE(without);
   EXPECT_TRUE(without->file_agents.empty());
   EXPECT_TRUE(without->tenants[0].token_key.empty());
+}
+
+TEST_F(Folder, AgentsInFilesAreOtherHosts) {
+  write("more", "a/b/c/d 1 10.0.0.1:1\na/b/c/e 1 10.0.0.2:1\na/b/c/f 1 10.0.0.255:1\n");
+  const auto path =
+      write("c.yaml", with_port("addresses: [10.0.0.1/24]\n" + kTenant + "agents-file: more"));
+  const auto checked = check(path);
+  ASSERT_EQ(checked.diagnostics.size(), 2U);
+  EXPECT_EQ(to_string(checked.diagnostics[0]),
+            path_ +
+                "/more:1:1: the endpoint 10.0.0.1:1 is this router's own address on port one; "
+                "must be another host's");
+  EXPECT_EQ(to_string(checked.diagnostics[1]),
+            path_ +
+                "/more:3:1: the endpoint 10.0.0.255:1 is the broadcast address of the network "
+                "of port one; must be another host's");
 }
 
 TEST_F(Folder, ATextThatWasLetGoStillTellsWhetherAnotherIsTheSame) {

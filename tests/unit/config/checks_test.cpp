@@ -116,6 +116,36 @@ TEST(Together, AgentsAreUniqueAlsoAcrossPeers) {
             "f:10:42: peers[0].agents[0]: agent a/b/c/d is there already, in f:8");
 }
 
+TEST(Together, EndpointsAreOtherHosts) {
+  const std::string ports = "addresses: [10.0.0.1/24, 'fd00::1/64', 10.9.9.0/31]\n";
+  const auto agent = [&](const std::string& endpoint) {
+    return only_mistake(with_port(ports +
+                                  "tenants: [{id: 1, name: a}]\nagents: [{name: a/b/c/d, "
+                                  "tenant: 1, endpoint: '" +
+                                  endpoint + "'}]"));
+  };
+  const std::string place = "f:8:47: agents[0].endpoint: ";
+  EXPECT_EQ(agent("127.0.0.1:1"),
+            place + "127.0.0.1 is a loopback address; must be the address of another host");
+  EXPECT_EQ(agent("255.255.255.255:1"), place +
+                                            "255.255.255.255 is the broadcast address; must be "
+                                            "the address of another host");
+  EXPECT_EQ(agent("10.0.0.1:1"), place +
+                                     "10.0.0.1 is this router's own address on port one; must "
+                                     "be the address of another host");
+  EXPECT_EQ(agent("[fd00::1]:1"), place +
+                                      "fd00::1 is this router's own address on port one; must "
+                                      "be the address of another host");
+  EXPECT_EQ(agent("10.0.0.255:1"), place +
+                                       "10.0.0.255 is the broadcast address of the network of "
+                                       "port one; must be the address of another host");
+  EXPECT_EQ(agent("10.9.9.1:1"), "0 mistakes");
+  EXPECT_EQ(agent("10.0.1.255:1"), "0 mistakes");
+  EXPECT_EQ(only_mistake(with_port(ports + "peers: [{name: a, address: 10.0.0.1}]")),
+            "f:7:28: peers[0].address: 10.0.0.1 is this router's own address on port one; must be "
+            "the address of another host");
+}
+
 TEST(Together, PeersAreUniqueAndOthers) {
   EXPECT_EQ(only_mistake(with_top("peers:\n  - {name: a, address: 1.1.1.1}\n"
                                   "  - {name: a, address: 1.1.1.2}")),

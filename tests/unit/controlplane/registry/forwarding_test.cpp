@@ -69,6 +69,41 @@ class ForwardingTest : public ::testing::Test {
   Forwarding forwarding_{registry_, programmer_, next_hops_};
 };
 
+TEST_F(ForwardingTest, ImpossibleAddressesAreRefusedAndSayWhy) {
+  const InterfaceAddress own[] = {{ip("10.0.0.1"), 24}, {ip("10.9.9.1"), 31}, {ip("fd00::1"), 64}};
+  forwarding_.addresses_changed(1, own);
+  const std::pair<const char*, const char*> kRefused[] = {
+      {"0.0.0.0", "the unspecified address"},
+      {"::", "the unspecified address"},
+      {"127.0.0.1", "a loopback address"},
+      {"::1", "a loopback address"},
+      {"224.0.0.1", "a multicast address"},
+      {"ff02::1", "a multicast address"},
+      {"255.255.255.255", "the broadcast address"},
+      {"10.0.0.1", "this router's own address"},
+      {"fd00::1", "this router's own address"},
+      {"10.9.9.1", "this router's own address"},
+      {"10.0.0.255", "the broadcast address of a network of this router"},
+  };
+  for (const auto& [address, why] : kRefused) {
+    const auto ok = forwarding_.check_address(ip(address));
+    ASSERT_FALSE(ok) << address;
+    EXPECT_EQ(ok.error().code(), ErrorCode::kInvalidArgument);
+    EXPECT_EQ(ok.error().message(),
+              std::string(address) + " is " + why + "; no agent or router can be reached there");
+    const auto added = registry_.add(
+        {.id = id_of_name("a/b/c/1"), .tenant = 4, .endpoint = {ip(address), 7600}}, {});
+    EXPECT_FALSE(added) << address;
+    EXPECT_FALSE(forwarding_.add_peer("p", {ip(address), 7600}, false)) << address;
+  }
+  for (const char* address : {"10.0.0.2", "10.0.1.255", "10.9.9.0", "fd00::ffff"})
+    EXPECT_TRUE(forwarding_.check_address(ip(address))) << address;
+  // An address that the router has no longer may be an agent's.
+  forwarding_.addresses_changed(1, {});
+  EXPECT_TRUE(forwarding_.check_address(ip("10.0.0.1")));
+  EXPECT_TRUE(forwarding_.check_address(ip("10.0.0.255")));
+}
+
 TEST_F(ForwardingTest, RouteFollowsWhatTheKernelSays) {
   add("a/b/c/1", "10.0.0.2:7601");
   EXPECT_FALSE(route("a/b/c/1")) << "nothing is known yet: messages wait";

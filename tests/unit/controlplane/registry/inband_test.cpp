@@ -99,6 +99,23 @@ class InBandTest : public ::testing::Test {
                  InBandOptions{.router_id = router_, .router_name = "test"}};
 };
 
+TEST_F(InBandTest, WhoCannotBeAnsweredIsNotRegistered) {
+  agent::Register body;
+  body.set_name("a/b/c/1");
+  for (const char* from : {"0.0.0.0:7601", "127.0.0.1:7601", "224.0.0.1:7601",
+                           "255.255.255.255:7601", "[::]:7601", "[::1]:7601", "[ff02::1]:7601"}) {
+    now_ns_ += kNsPerSecond;
+    const auto refused = inband_.counters().refused;
+    const auto outcome = inband_.handle(*parse_endpoint(from),
+                                        message("a/b/c/1", body.SerializeAsString(), {}), now());
+    EXPECT_TRUE(outcome.reply.empty()) << from;
+    EXPECT_TRUE(outcome.warn);
+    EXPECT_NE(outcome.log.find("cannot send"), std::string::npos) << outcome.log;
+    EXPECT_EQ(inband_.counters().refused, refused + 1) << from;
+    EXPECT_EQ(registry_.find(id_of_name("a/b/c/1")), kNoIndex) << from;
+  }
+}
+
 TEST_F(InBandTest, RegistersAndTellsLeaseAndRouter) {
   const auto reply = enroll("a/b/c/1", {}, {"echo"});
   EXPECT_EQ(reply.status(), agent::OK);

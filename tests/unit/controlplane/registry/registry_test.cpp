@@ -43,8 +43,13 @@ class Recorder final : public RegistryListener {
   void member_removed(std::uint32_t capability, std::uint32_t slot) override {
     EXPECT_EQ(members.erase({capability, slot}), 1u);
   }
+  Status check_address(const IpAddress& address) const override {
+    if (address != refused) return {};
+    return fail(ErrorCode::kInvalidArgument, "nobody lives there");
+  }
   std::string name(std::uint32_t slot) const { return std::string(registry_.at(slot).name_view()); }
 
+  IpAddress refused;
   std::vector<std::string> log;
   std::set<std::uint32_t> slots;
   std::set<std::pair<std::uint32_t, std::uint32_t>> members;
@@ -81,6 +86,32 @@ class RegistryTest : public ::testing::Test {
   Registry registry_{SipKey{1, 2}};
   Recorder recorder_{registry_};
 };
+
+TEST_F(RegistryTest, NobodyIsAddedOrMovedToAnImpossibleAddress) {
+  recorder_.refused = endpoint("10.0.0.9:1").address;
+  const auto fresh = enroll("a/b/c/1", 1, "10.0.0.9:7601");
+  ASSERT_FALSE(fresh);
+  EXPECT_EQ(fresh.error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(registry_.size(), 0u);
+
+  ASSERT_TRUE(enroll("a/b/c/1", 2, "10.0.0.8:7601"));
+  EXPECT_FALSE(enroll("a/b/c/1", 3, "10.0.0.9:7601"));
+  const auto slot = registry_.find(id_of_name("a/b/c/1"));
+  EXPECT_EQ(registry_.at(slot).endpoint, endpoint("10.0.0.8:7601")) << "it stays where it was";
+  EXPECT_EQ(registry_.counters().moved, 0u);
+
+  const auto added = registry_.add(
+      {.id = id_of_name("a/b/c/2"), .tenant = 1, .endpoint = endpoint("10.0.0.9:1")}, at(4));
+  ASSERT_FALSE(added);
+  EXPECT_EQ(added.error().message(), "nobody lives there");
+  EXPECT_TRUE(registry_.add({.id = id_of_name("a/b/c/2"),
+                             .tenant = 1,
+                             .origin = Origin::kPeer,
+                             .endpoint = endpoint("10.0.0.9:1"),
+                             .peer = 0},
+                            at(5)))
+      << "a peer's agent has no endpoint of its own";
+}
 
 TEST_F(RegistryTest, RegistersRenewsAndExpiresAfterLeaseAndGrace) {
   registry_.set_policy({.default_s = 30, .min_s = 5, .max_s = 60, .grace_s = 10});

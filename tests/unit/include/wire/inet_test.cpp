@@ -17,6 +17,16 @@ TEST(Endpoint, TextRoundTrip) {
   }
 }
 
+TEST(IpAddress, ThoseThatNoHostHas) {
+  for (const auto* text :
+       {"0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.255.255", "224.0.0.0", "239.255.255.255",
+        "240.0.0.0", "255.255.255.255", "::", "::1", "ff00::", "::ffff:127.0.0.1"})
+    EXPECT_FALSE(why_no_host(*parse_ip(text)).empty()) << text;
+  for (const auto* text : {"1.0.0.0", "126.255.255.255", "128.0.0.0", "223.255.255.255", "::2",
+                           "1::1", "fe80::1", "feff::"})
+    EXPECT_TRUE(why_no_host(*parse_ip(text)).empty()) << text;
+}
+
 TEST(Endpoint, PortMayBeLeftOutWhereThereIsADefault) {
   EXPECT_EQ(parse_endpoint("10.0.0.1", 7600)->port, 7600);
   EXPECT_EQ(parse_endpoint("fd00::1", 7600)->port, 7600);
