@@ -20,6 +20,22 @@ stop evil
 is "and nobody else got that" "$(report evil .received)" 0
 check "also when they are gone" ping_as h2 pinger 10.77.2.1 router/r --count 2
 
+# ---- Addresses that no agent can have, or no other router.
+# refused WHY COMMAND...: it fails and says so.
+refused() {
+  local why=$1
+  shift
+  not ask "$@" >"$work/said" 2>&1 && grep -q "$why" "$work/said"
+}
+for address in '10.77.1.1:9 own' '10.77.1.255:9 broadcast' '255.255.255.255:9 broadcast' '127.0.0.1:9 loopback' \
+  '224.0.0.9:9 multicast' '0.0.0.0:9 unspecified' '[fd77:1::1]:9 own' '[ff02::9]:9 multicast'; do
+  check "no agent is added at ${address% *}" refused "${address#* }" agent add "$(agent none)" "${address% *}" --tenant 1
+done
+check "nor a peer at the router itself" refused own peer add mirror 10.77.1.1
+check "the broadcast address of somebody else's network may be a host here" \
+  ask agent add "$(agent far)" 192.0.2.255:9 --tenant 1
+ask agent delete "$(agent far)" >"$work/out"
+
 # ---- A capability with the name of an agent that is away.
 listen_as h1 eve 10.77.1.1 --capability "$(agent carl)"
 send_as h2 alice 10.77.2.1 carl --count 5 --wait-notices 2
