@@ -1,26 +1,11 @@
 // sluice.yaml(5), made from the table, so that it cannot say anything else than the reader does.
 #include <fmt/format.h>
 
+#include "config/roff.hpp"
 #include "config/table.hpp"
 
 namespace sluice::config {
 namespace {
-
-// Text for roff: a backslash, and a dot or quote that would begin a request.
-std::string roff(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '\\') {
-      out += "\\e";
-    } else if (c == '-') {
-      out += "\\-";
-    } else {
-      out += c;
-    }
-  }
-  if (out.starts_with('.') || out.starts_with('\'')) out.insert(0, "\\&");
-  return out;
-}
 
 std::string flat(const Value& value) {
   if (value.kind != Value::Kind::kList) return value.text.empty() ? "\"\"" : value.text;

@@ -1,52 +1,40 @@
 // sluice-controlplane: parse, check, run.
 #include <fmt/format.h>
 
-#include <cstdio>
-
 #include "config/config.hpp"
-#include "controlplane/app/arguments.hpp"
+#include "config/process/arguments.hpp"
 #include "controlplane/app/controlplane.hpp"
 
 namespace sluice::controlplane {
 namespace {
 
-constexpr int kOk = 0;
-constexpr int kFailed = 1;
-constexpr int kUsage = 2;
-
-int complain(const std::string& message) {
-  fmt::print(stderr, "sluice-controlplane: {}\n", message);
-  return kFailed;
-}
+constexpr Program kProgram{
+    .name = "sluice-controlplane",
+    .version = SLUICE_VERSION,
+    .check = "check the configuration and the files it names",
+    .notes =
+        "Runs in the foreground until SIGTERM or SIGINT; SIGHUP reloads the configuration and "
+        "opens\n"
+        "the log file anew. Needs the right to change addresses (CAP_NET_ADMIN) and the network\n"
+        "namespace of the dataplane. Exit status: 0 stopped in order (or checked and fit), 1 "
+        "refused\n"
+        "or failed, 2 usage.\n"};
 
 int run(config::Config config, const std::string& file) {
   auto control_plane = ControlPlane::create(std::move(config), file, SLUICE_VERSION);
-  if (!control_plane) return complain(control_plane.error().message());
-  if (auto ok = (*control_plane)->run(); !ok) return complain(ok.error().message());
-  return kOk;
+  if (!control_plane) return complain(kProgram, control_plane.error().message());
+  if (auto ok = (*control_plane)->run(); !ok) return complain(kProgram, ok.error().message());
+  return kExitOk;
 }
 
 int parse_and_run(int argc, char** argv) {
   const auto arguments = parse_arguments(argc, argv);
-  switch (arguments.action) {
-    case Arguments::Action::kHelp:
-      fmt::print("{}", usage());
-      return kOk;
-    case Arguments::Action::kVersion:
-      fmt::print("sluice-controlplane {}\n", SLUICE_VERSION);
-      return kOk;
-    case Arguments::Action::kUsage:
-      fmt::print(stderr, "sluice-controlplane: {}\n{}", arguments.error, usage());
-      return kUsage;
-    case Arguments::Action::kRun:
-    case Arguments::Action::kCheck:
-      break;
-  }
+  if (const auto status = answer(arguments, kProgram)) return *status;
   auto config = config::load(arguments.config);
-  if (!config) return complain(config.error().message());
+  if (!config) return complain(kProgram, config.error().message());
   if (arguments.action == Arguments::Action::kCheck) {
     fmt::print("{}: ok\n", arguments.config);
-    return kOk;
+    return kExitOk;
   }
   return run(std::move(*config), arguments.config);
 }

@@ -2,32 +2,34 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <cstdio>
-
 #include "config/config.hpp"
-#include "dataplane/app/arguments.hpp"
+#include "config/process/arguments.hpp"
+#include "config/process/log.hpp"
 #include "dataplane/app/leftovers.hpp"
-#include "dataplane/app/log.hpp"
 #include "dataplane/app/preflight.hpp"
 #include "dataplane/app/router.hpp"
 
 namespace sluice::dataplane {
 namespace {
 
-constexpr int kOk = 0;
-constexpr int kFailed = 1;
-constexpr int kUsage = 2;
+constexpr Program kProgram{
+    .name = "sluice-dataplane",
+    .version = SLUICE_VERSION,
+    .check = "look at configuration and machine, say what is missing",
+    .notes =
+        "Runs in the foreground until SIGTERM or SIGINT. Exit status: 0 stopped in order (or "
+        "checked\n"
+        "and fit), 1 refused or failed, 2 usage.\n"};
 
-int complain(const std::string& message) {
-  fmt::print(stderr, "sluice-dataplane: {}\n", message);
-  return kFailed;
+int complain(std::string_view message) {
+  return sluice::complain(kProgram, message);
 }
 
 int check(const config::Config& config, const Machine& machine) {
   const auto report = preflight(config, machine);
   for (const auto& finding : report.findings)
     fmt::print("{}\n", to_string(finding));
-  return report.ok() ? kOk : kFailed;
+  return report.ok() ? kExitOk : kExitFailed;
 }
 
 // What is not so is said on standard error and in the log: whoever starts it by hand sees it, and
@@ -46,35 +48,23 @@ bool refused(const config::Config& config, const Machine& machine) {
 }
 
 int run(const config::Config& config, const Machine& machine) {
-  if (auto ok = open_log(config.log); !ok) return complain(ok.error().message());
+  const auto log = ProcessLog::open(config.log, "dataplane");
+  if (!log) return complain(log.error().message());
   remove_leftover_pages(config, machine);
-  if (refused(config, machine)) return kFailed;
+  if (refused(config, machine)) return kExitFailed;
   Router router(config, machine);
   if (auto ok = router.start(); !ok) {
     spdlog::error("event=start_failed message={}", quoted_value(ok.error().message()));
     if (!config.log.file.empty()) complain(ok.error().message());
-    return kFailed;
+    return kExitFailed;
   }
   router.run();
-  return kOk;
+  return kExitOk;
 }
 
 int run_program(int argc, char** argv) {
   const auto arguments = parse_arguments(argc, argv);
-  switch (arguments.action) {
-    case Arguments::Action::kHelp:
-      fmt::print("{}", usage());
-      return kOk;
-    case Arguments::Action::kVersion:
-      fmt::print("sluice-dataplane {}\n", SLUICE_VERSION);
-      return kOk;
-    case Arguments::Action::kUsage:
-      fmt::print(stderr, "sluice-dataplane: {}\n{}", arguments.error, usage());
-      return kUsage;
-    case Arguments::Action::kRun:
-    case Arguments::Action::kCheck:
-      break;
-  }
+  if (const auto status = answer(arguments, kProgram)) return *status;
   // The dataplane needs none of the other files that a configuration names.
   const auto config = config::load(arguments.config, config::Files::kSkip);
   if (!config) return complain(config.error().message());

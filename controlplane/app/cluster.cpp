@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include "controlplane/app/log.hpp"
+#include "config/process/log.hpp"
 #include "controlplane/membership/key_file.hpp"
 #include "sluice/base/bytes.hpp"
 #include "sluice/base/clock.hpp"

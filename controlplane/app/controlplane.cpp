@@ -11,13 +11,13 @@
 #include <csignal>
 #include <thread>
 
+#include "config/process/log.hpp"
 #include "controlplane/api/control_thread.hpp"
 #include "controlplane/api/server.hpp"
 #include "controlplane/app/cluster.hpp"
 #include "controlplane/app/configurator.hpp"
 #include "controlplane/app/events.hpp"
 #include "controlplane/app/keeper.hpp"
-#include "controlplane/app/log.hpp"
 #include "controlplane/app/notify.hpp"
 #include "controlplane/app/routes_base.hpp"
 #include "controlplane/app/state_dir.hpp"
@@ -75,7 +75,7 @@ struct ControlPlane::Impl final : public Runtime {
   config::Config config_now;
   std::string file_;
   std::string version_;
-  std::unique_ptr<Log> log;
+  std::unique_ptr<ProcessLog> log;
   std::unique_ptr<LockFile> state_lock;
   std::unique_ptr<LockFile> run_lock;
   std::unique_ptr<Keeper> keeper;
@@ -419,7 +419,7 @@ ControlPlane::~ControlPlane() {
 Result<std::unique_ptr<ControlPlane>> ControlPlane::create(config::Config config,
                                                            std::string config_file,
                                                            std::string version) {
-  auto log = Log::open(config.log);
+  auto log = ProcessLog::open(config.log, "controlplane");
   if (!log) return std::unexpected(log.error());
   // Text that is not UTF-8 is answered and logged as any other bad request; a line of protobuf's on
   // standard error for each would have neither our form nor our limit.

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "controlplane/app/log.hpp"
+#include "config/process/log.hpp"
 #include "sluice/base/clock.hpp"
 
 namespace sluice::controlplane {

@@ -7,7 +7,7 @@
 #include <asio/post.hpp>
 #include <chrono>
 
-#include "controlplane/app/log.hpp"
+#include "config/process/log.hpp"
 #include "sluice/base/clock.hpp"
 
 namespace sluice::controlplane {

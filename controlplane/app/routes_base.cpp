@@ -7,7 +7,7 @@
 #include <asio/steady_timer.hpp>
 #include <thread>
 
-#include "controlplane/app/log.hpp"
+#include "config/process/log.hpp"
 #include "sluice/base/clock.hpp"
 
 namespace sluice::controlplane {

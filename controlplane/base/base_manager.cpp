@@ -7,9 +7,9 @@
 #include <ctime>
 
 #include "controlplane/base/ids_file.hpp"
-#include "controlplane/link/unique_fd.hpp"
 #include "sluice/base/clock.hpp"
 #include "sluice/base/random.hpp"
+#include "sluice/base/unique_fd.hpp"
 
 namespace sluice::controlplane {
 

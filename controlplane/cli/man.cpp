@@ -1,6 +1,7 @@
 // man (hidden): sluice(1) in roff, made from the command table by the build.
 #include <fmt/format.h>
 
+#include "config/roff.hpp"
 #include "controlplane/cli/context.hpp"
 #include "controlplane/cli/handlers.hpp"
 #include "controlplane/cli/help.hpp"
@@ -8,27 +9,13 @@
 namespace sluice::cli {
 namespace {
 
-std::string roff(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '\\') {
-      out += "\\e";
-    } else if (c == '-') {
-      out += "\\-";
-    } else {
-      out += c;
-    }
-  }
-  if (out.starts_with('.') || out.starts_with('\'')) out.insert(0, "\\&");
-  return out;
-}
-
 std::string item(std::string_view heading, std::string_view text) {
-  return fmt::format(".TP\n.B {}\n{}\n", roff(heading), roff(text));
+  return fmt::format(".TP\n.B {}\n{}\n", config::roff(heading), config::roff(text));
 }
 
 std::string of_command(const Command& command) {
-  std::string text = fmt::format(".SS {}\n{}.\n", roff(synopsis(command)), roff(command.help));
+  std::string text =
+      fmt::format(".SS {}\n{}.\n", config::roff(synopsis(command)), config::roff(command.help));
   for (const auto& p : command.parameters)
     text += item(p.name, p.help);
   for (const auto& option : command.options)

@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "controlplane/link/unique_fd.hpp"
 #include "sluice/base/result.hpp"
+#include "sluice/base/unique_fd.hpp"
 #include "sluice/link/region.hpp"
 #include "sluice/link/status.hpp"
 

@@ -13,7 +13,7 @@
 #include <filesystem>
 #include <mutex>
 
-#include "dataplane/app/log.hpp"
+#include "config/process/log.hpp"
 
 namespace sluice::dataplane {
 namespace {

@@ -277,7 +277,7 @@ void Applier::cancel_wait() {
   if (state_->commands) state_->commands->cancel_wait();
 }
 
-void Applier::offer_base(const link::SegmentId& segment, Fd file) {
+void Applier::offer_base(const link::SegmentId& segment, UniqueFd file) {
   state_->base.offer(segment, std::move(file));
 }
 int Applier::base_fd() const noexcept {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "dataplane/apply/event_sender.hpp"
-#include "dataplane/apply/fd.hpp"
 #include "dataplane/pipeline/ports.hpp"
+#include "sluice/base/unique_fd.hpp"
 #include "sluice/link/region.hpp"
 #include "sluice/link/status.hpp"
 #include "sluice/wire/inet.hpp"
@@ -59,7 +59,7 @@ class Applier {
 
   // What came on the socket; is loaded aside and waits for its commands. base_fd() is readable when
   // run() has to look.
-  void offer_base(const link::SegmentId& segment, Fd file);
+  void offer_base(const link::SegmentId& segment, UniqueFd file);
   int base_fd() const noexcept;
 
   std::uint8_t epoch() const;  // of the tables; 0: never synchronised

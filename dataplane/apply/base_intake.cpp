@@ -44,7 +44,7 @@ std::shared_ptr<LoadedBase> BaseIntake::find(const link::SegmentId& segment) con
   return nullptr;
 }
 
-void BaseIntake::offer(const link::SegmentId& segment, Fd file) {
+void BaseIntake::offer(const link::SegmentId& segment, UniqueFd file) {
   if (const auto present = find(segment)) return answer_loaded(*present, 0);
   // The answer is on its way.
   if (loader_.busy() == segment || unconfirmed_segment() == segment) return;

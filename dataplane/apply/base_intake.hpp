@@ -24,7 +24,7 @@ class BaseIntake {
 
   int fd() const noexcept { return loader_.fd(); }  // readable: call turn()
 
-  void offer(const link::SegmentId& segment, Fd file);
+  void offer(const link::SegmentId& segment, UniqueFd file);
   // Takes what was loaded, prunes the delta after a commit. Bounded; true when there is more to do
   // now.
   bool turn(unsigned prune_step);

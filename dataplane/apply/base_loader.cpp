@@ -30,7 +30,7 @@ BaseLoader::~BaseLoader() {
   thread_.join();
 }
 
-void BaseLoader::start(const link::SegmentId& segment, Fd file) {
+void BaseLoader::start(const link::SegmentId& segment, UniqueFd file) {
   busy_ = segment;
   {
     const std::lock_guard lock(mutex_);
@@ -81,7 +81,7 @@ void BaseLoader::work() {
     lock.unlock();
     const std::uint64_t begin = monotonic_ns();
     auto loaded = load_base(request.file.get(), request.segment, numa_node_, give_up_);
-    request.file = Fd();
+    request.file = UniqueFd();
     const std::uint64_t took = monotonic_ns() - begin;
     lock.lock();
     if (request.number != wanted_) {

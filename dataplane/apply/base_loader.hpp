@@ -12,9 +12,9 @@
 #include <optional>
 #include <thread>
 
-#include "dataplane/apply/fd.hpp"
 #include "dataplane/table/base_load.hpp"
 #include "sluice/base/result.hpp"
+#include "sluice/base/unique_fd.hpp"
 
 namespace sluice::dataplane {
 
@@ -35,7 +35,7 @@ class BaseLoader {
   int fd() const noexcept { return done_.get(); }
 
   // Not while one is busy: cancel() that first.
-  void start(const link::SegmentId& segment, Fd file);
+  void start(const link::SegmentId& segment, UniqueFd file);
   // Of what was started nothing is heard any more; if it was finished already it is returned.
   std::optional<Outcome> cancel();
   // The segment that is being loaded or whose outcome waits.
@@ -45,7 +45,7 @@ class BaseLoader {
  private:
   struct Request {
     link::SegmentId segment{};
-    Fd file;
+    UniqueFd file;
     std::uint64_t number = 0;
   };
 
@@ -53,7 +53,7 @@ class BaseLoader {
   void work();
 
   int numa_node_;
-  Fd done_;  // eventfd
+  UniqueFd done_;  // eventfd
   std::optional<link::SegmentId> busy_;
   std::uint64_t requests_ = 0;
   std::thread thread_;

@@ -37,8 +37,8 @@ std::unexpected<Error> system_error(std::string what) {
 
 // Held for as long as the process lives, so a lock that can be taken proves that nobody else uses
 // the directory, whatever files a killed process left there.
-Result<Fd> take_lock(const std::string& path) {
-  Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+Result<UniqueFd> take_lock(const std::string& path) {
+  UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock) return system_error(path);
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     std::array<char, 16> text{};
@@ -56,7 +56,7 @@ Result<Fd> take_lock(const std::string& path) {
   return lock;
 }
 
-Result<Fd> listen_at(const std::string& path) {
+Result<UniqueFd> listen_at(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path)
@@ -71,7 +71,7 @@ Result<Fd> listen_at(const std::string& path) {
       return fail(ErrorCode::kAlreadyExists, fmt::format("{}: is there and is no socket", path));
     if (::unlink(path.c_str()) != 0) return system_error(path);
   }
-  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket) return system_error("socket");
   // The mode from the first moment on.
   const mode_t old_mask = ::umask(0177);
@@ -83,10 +83,10 @@ Result<Fd> listen_at(const std::string& path) {
 }
 
 struct Descriptors {
-  Fd memory;
-  Fd status;
-  Fd wake_us;
-  Fd wake_peer;
+  UniqueFd memory;
+  UniqueFd status;
+  UniqueFd wake_us;
+  UniqueFd wake_peer;
 };
 
 bool send_welcome(int socket, const link::Welcome& welcome, std::span<const int> fds) {
@@ -110,7 +110,8 @@ bool send_welcome(int socket, const link::Welcome& welcome, std::span<const int>
 
 // As recvmsg(). All descriptors that came with the packet are in `handed`; with more of them than
 // this program ever expects the kernel has dropped the rest, and there is more than one.
-ssize_t receive_with_descriptors(int socket, link::BaseOffer& packet, std::vector<Fd>& handed) {
+ssize_t receive_with_descriptors(int socket, link::BaseOffer& packet,
+                                 std::vector<UniqueFd>& handed) {
   constexpr std::size_t kMost = 4;
   iovec part{&packet, sizeof packet};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMost)> control{};
@@ -135,12 +136,12 @@ ssize_t receive_with_descriptors(int socket, link::BaseOffer& packet, std::vecto
 struct LinkServer::Impl {
   StatusMemory& status;
   std::string socket_path;
-  Fd lock;
-  Fd listener;
-  Fd epoll;
-  Fd greeting;  // accepted, Hello not received
+  UniqueFd lock;
+  UniqueFd listener;
+  UniqueFd epoll;
+  UniqueFd greeting;  // accepted, Hello not received
   std::uint32_t greeting_pid = 0;
-  Fd peer;
+  UniqueFd peer;
   std::uint32_t pid = 0;
   Descriptors fds;
   Offer offer;
@@ -175,7 +176,7 @@ struct LinkServer::Impl {
   // is gone, or must go, and `why` says so.
   Change hear_peer(std::string& why) {
     link::BaseOffer said{};
-    std::vector<Fd> handed;
+    std::vector<UniqueFd> handed;
     const ssize_t got = receive_with_descriptors(peer.get(), said, handed);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Change::kNone;
     if (got == sizeof said && said.magic == link::kBaseOfferMagic && handed.size() == 1) {
@@ -214,7 +215,7 @@ struct LinkServer::Impl {
   }
 
   void accept_one() {
-    Fd fd(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    UniqueFd fd(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) return;
     ucred credentials{};
     socklen_t length = sizeof credentials;
@@ -237,7 +238,7 @@ struct LinkServer::Impl {
     link::Hello hello{};
     const ssize_t got = ::recv(greeting.get(), &hello, sizeof hello, MSG_DONTWAIT | MSG_TRUNC);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-    Fd socket = std::exchange(greeting, Fd{});
+    UniqueFd socket = std::exchange(greeting, UniqueFd{});
     if (got == 0) return false;
     if (got != sizeof hello || hello.magic != link::kRegionMagic) {
       log_refused(R"(reason="bad hello" bytes={} pid={})", got, greeting_pid);
@@ -256,11 +257,11 @@ struct LinkServer::Impl {
   }
 
   bool make_region(Descriptors& made, std::uint8_t last_epoch) {
-    made.memory = Fd(::memfd_create("sluice-region", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    made.wake_us = Fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-    made.wake_peer = Fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    made.memory = UniqueFd(::memfd_create("sluice-region", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    made.wake_us = UniqueFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    made.wake_peer = UniqueFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     auto readable = status.open_read_only();
-    if (readable) made.status = Fd(*readable);
+    if (readable) made.status = UniqueFd(*readable);
     if (!made.memory || !made.wake_us || !made.wake_peer || !made.status) return false;
     constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
     if (::ftruncate(made.memory.get(), sizeof(link::Region)) != 0 ||
@@ -280,7 +281,7 @@ struct LinkServer::Impl {
     return true;
   }
 
-  bool welcome(Fd socket, std::uint32_t peer_pid, std::uint8_t last_epoch) {
+  bool welcome(UniqueFd socket, std::uint32_t peer_pid, std::uint8_t last_epoch) {
     Descriptors made;
     if (!make_region(made, last_epoch)) {
       spdlog::error("event=link_refused reason=\"no memory: {}\"", std::strerror(errno));
@@ -320,7 +321,7 @@ Result<std::unique_ptr<LinkServer>> LinkServer::create(const std::string& run_di
   auto listener = listen_at(impl->socket_path);
   if (!listener) return std::unexpected(std::move(listener.error()));
   impl->listener = std::move(*listener);
-  impl->epoll = Fd(::epoll_create1(EPOLL_CLOEXEC));
+  impl->epoll = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!impl->epoll || !impl->watch(impl->listener.get())) return system_error("epoll");
   return std::unique_ptr<LinkServer>(new LinkServer(std::move(impl)));
 }

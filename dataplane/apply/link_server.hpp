@@ -7,9 +7,9 @@
 #include <string>
 #include <string_view>
 
-#include "dataplane/apply/fd.hpp"
 #include "dataplane/apply/status_memory.hpp"
 #include "sluice/base/result.hpp"
+#include "sluice/base/unique_fd.hpp"
 #include "sluice/link/region.hpp"
 
 namespace sluice::dataplane {
@@ -40,7 +40,7 @@ class LinkServer {
   // The base segment that the control plane offered, after kOffer.
   struct Offer {
     link::SegmentId segment{};
-    Fd file;
+    UniqueFd file;
   };
   Offer take_offer();
 

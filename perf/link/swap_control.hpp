@@ -40,7 +40,7 @@ class SwapControl {
   void listen();
 
   std::function<void()> turn_;
-  controlplane::UniqueFd socket_;
+  UniqueFd socket_;
   std::optional<controlplane::Session> session_;
   std::uint8_t epoch_ = 1;
   std::vector<link::Event> heard_;

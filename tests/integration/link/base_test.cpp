@@ -46,7 +46,7 @@ class BaseLink : public ::testing::Test {
  protected:
   RunDir dir_;
   DataplaneSide side_{dir_.path(), 20'000};
-  controlplane::UniqueFd socket_;
+  UniqueFd socket_;
   std::unique_ptr<controlplane::Session> session_;
   std::uint8_t epoch_ = 0;
   std::vector<Event> heard_;
@@ -62,7 +62,7 @@ class BaseLink : public ::testing::Test {
   }
   void disconnect() {
     session_.reset();
-    socket_ = controlplane::UniqueFd();
+    socket_ = UniqueFd();
     ASSERT_TRUE(side_.run_until([&] { return !side_.apply->connected(); }, kWaitMs));
   }
 
@@ -158,7 +158,7 @@ class BaseLink : public ::testing::Test {
 
   void offer(const BaseFile& file) { offer(file, file.id()); }
   void offer(const BaseFile& file, const link::SegmentId& segment) {
-    const controlplane::UniqueFd descriptor(file.open());
+    const UniqueFd descriptor(file.open());
     const auto sent = controlplane::send_offer(socket_.get(), segment, descriptor.get());
     ASSERT_TRUE(sent) << sent.error().message();
   }
@@ -503,7 +503,7 @@ TEST_F(BaseLink, AnythingElseOnTheSocketEndsTheConnection) {
   const BaseFile file = base_file(1);
   const link::BaseOffer good{.magic = link::kBaseOfferMagic, .segment = file.id()};
   const auto send = [&](const void* bytes, std::size_t length, unsigned descriptors) {
-    const controlplane::UniqueFd descriptor(file.open());
+    const UniqueFd descriptor(file.open());
     iovec part{const_cast<void*>(bytes), length};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 8)]{};
     msghdr message{};

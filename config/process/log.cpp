@@ -1,4 +1,4 @@
-#include "controlplane/app/log.hpp"
+#include "config/process/log.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -11,12 +11,9 @@
 #include <mutex>
 #include <utility>
 
-namespace sluice::controlplane {
+namespace sluice {
 
 namespace {
-
-constexpr std::string_view kPattern =
-    "time=%Y-%m-%dT%H:%M:%S.%e%z level=%l process=controlplane %v";
 
 Result<int> open_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
@@ -45,9 +42,10 @@ spdlog::level::level_enum level_of(config::LogLevel level) {
 
 // spdlog's own file sinks throw when the disk is full; this one counts. One write(2) per line,
 // appended, so that lines of several processes do not mix.
-class Log::Sink final : public spdlog::sinks::base_sink<std::mutex> {
+class ProcessLog::Sink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
-  Sink(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  Sink(std::string_view process, std::string path, int fd)
+      : process_(process), path_(std::move(path)), fd_(fd) {}
   ~Sink() override {
     if (!path_.empty()) ::close(fd_);
   }
@@ -66,8 +64,8 @@ class Log::Sink final : public spdlog::sinks::base_sink<std::mutex> {
   void sink_it_(const spdlog::details::log_msg& message) override {
     if (untold_ > 0) {
       const auto note =
-          fmt::format("{}level=warn process=controlplane event=log_lines_lost lines={}\n",
-                      torn_ ? "\n" : "", untold_);
+          fmt::format("{}level=warn process={} event=log_lines_lost lines={}\n",
+                      torn_ ? "\n" : "", process_, untold_);
       if (!write_whole(note)) return lose();
       untold_ = 0;
     }
@@ -93,39 +91,42 @@ class Log::Sink final : public spdlog::sinks::base_sink<std::mutex> {
     return true;
   }
 
-  std::string path_;  // empty: standard error
+  const std::string process_;
+  const std::string path_;  // empty: standard error
   int fd_;
   std::uint64_t untold_ = 0;
   bool torn_ = false;  // the last line ends in its middle, where the disk was full
   std::atomic<std::uint64_t> lost_{0};
 };
 
-Log::Log(std::shared_ptr<Sink> sink) : sink_(std::move(sink)) {}
-Log::~Log() = default;
+ProcessLog::ProcessLog(std::shared_ptr<Sink> sink) : sink_(std::move(sink)) {}
+ProcessLog::~ProcessLog() = default;
 
-Result<std::unique_ptr<Log>> Log::open(const config::Log& log) {
+Result<std::unique_ptr<ProcessLog>> ProcessLog::open(const config::Log& log,
+                                                     std::string_view process) {
   int fd = STDERR_FILENO;
   if (!log.file.empty()) {
     const auto file = open_file(log.file);
     if (!file) return std::unexpected(file.error());
     fd = *file;
   }
-  auto sink = std::make_shared<Sink>(log.file, fd);
-  auto logger = std::make_shared<spdlog::logger>("controlplane", sink);
+  auto sink = std::make_shared<Sink>(process, log.file, fd);
+  auto logger = std::make_shared<spdlog::logger>(std::string(process), sink);
   logger->set_level(level_of(log.level));
-  logger->set_pattern(std::string(kPattern));
+  logger->set_pattern(
+      fmt::format("time=%Y-%m-%dT%H:%M:%S.%e%z level=%l process={} %v", process));
   logger->set_error_handler([](const std::string&) {});  // a broken format must not end in stderr
   spdlog::set_default_logger(std::move(logger));
-  return std::unique_ptr<Log>(new Log(std::move(sink)));
+  return std::unique_ptr<ProcessLog>(new ProcessLog(std::move(sink)));
 }
 
-void Log::set_level(config::LogLevel level) {
+void ProcessLog::set_level(config::LogLevel level) {
   spdlog::default_logger()->set_level(level_of(level));
 }
-Status Log::reopen() {
+Status ProcessLog::reopen() {
   return sink_->reopen();
 }
-std::uint64_t Log::lost() const {
+std::uint64_t ProcessLog::lost() const {
   return sink_->lost();
 }
 
@@ -152,4 +153,4 @@ std::string quoted_value(std::string_view text) {
   return out + '"';
 }
 
-}  // namespace sluice::controlplane
+}  // namespace sluice

@@ -1,4 +1,4 @@
-#include "dataplane/app/log.hpp"
+#include "config/process/log.hpp"
 
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
@@ -11,10 +11,10 @@
 #include <sstream>
 #include <utility>
 
-namespace sluice::dataplane {
+namespace sluice {
 namespace {
 
-class Log : public testing::Test {
+class ProcessLogTest : public testing::Test {
  protected:
   void SetUp() override {
     std::string pattern = std::filesystem::temp_directory_path() / "sluice-log-XXXXXX";
@@ -42,11 +42,11 @@ class Log : public testing::Test {
   std::string folder_;
 };
 
-TEST_F(Log, LinesAreKeysAndValuesAndRespectTheLevel) {
+TEST_F(ProcessLogTest, LinesAreKeysAndValuesAndRespectTheLevel) {
   config::Log settings;
   settings.file = folder_ + "/log";
   settings.level = config::LogLevel::kWarn;
-  ASSERT_TRUE(open_log(settings));
+  ASSERT_TRUE(ProcessLog::open(settings, "dataplane"));
   spdlog::info("event=quiet");
   spdlog::warn("event=loud a={}", 1);
   const auto written = text("log");
@@ -56,10 +56,10 @@ TEST_F(Log, LinesAreKeysAndValuesAndRespectTheLevel) {
   EXPECT_TRUE(written.starts_with("time="));
 }
 
-TEST_F(Log, LinesLostToAFullDiskAreCountedAndTold) {
+TEST_F(ProcessLogTest, LinesLostToAFullDiskAreCountedAndTold) {
   config::Log settings;
   settings.file = folder_ + "/log";
-  ASSERT_TRUE(open_log(settings));
+  ASSERT_TRUE(ProcessLog::open(settings, "dataplane"));
   spdlog::error("event=before");
   {
     const auto full = limit_files(std::filesystem::file_size(settings.file));
@@ -74,10 +74,10 @@ TEST_F(Log, LinesLostToAFullDiskAreCountedAndTold) {
   EXPECT_TRUE(written.ends_with("event=after\n"));
 }
 
-TEST_F(Log, AfterALineTornByAFullDiskANewOneBegins) {
+TEST_F(ProcessLogTest, AfterALineTornByAFullDiskANewOneBegins) {
   config::Log settings;
   settings.file = folder_ + "/log";
-  ASSERT_TRUE(open_log(settings));
+  ASSERT_TRUE(ProcessLog::open(settings, "dataplane"));
   spdlog::error("event=before");
   const auto full = limit_files(std::filesystem::file_size(settings.file) + 10);
   spdlog::error("event=torn");
@@ -90,20 +90,53 @@ TEST_F(Log, AfterALineTornByAFullDiskANewOneBegins) {
       << written;
 }
 
-TEST_F(Log, AFileThatCannotBeOpenedIsNamed) {
+TEST_F(ProcessLogTest, AFileThatCannotBeOpenedIsNamed) {
   config::Log settings;
   settings.file = folder_ + "/missing/log";
-  const auto ok = open_log(settings);
+  const auto ok = ProcessLog::open(settings, "dataplane");
   ASSERT_FALSE(ok);
   EXPECT_NE(ok.error().message().find("/missing/log"), std::string::npos);
 }
 
-TEST(QuotedValue, OnlyWhereItIsNeeded) {
+TEST_F(ProcessLogTest, TheLevelCanChangeAndLossesAreCounted) {
+  config::Log settings;
+  settings.file = "/dev/full";
+  const auto log = ProcessLog::open(settings, "controlplane");
+  ASSERT_TRUE(log);
+  spdlog::debug("event=hidden");
+  EXPECT_EQ((*log)->lost(), 0u);
+  (*log)->set_level(config::LogLevel::kDebug);
+  for (int i = 0; i < 5; ++i)
+    spdlog::debug("event=lost");
+  EXPECT_EQ((*log)->lost(), 5u);
+}
+
+TEST_F(ProcessLogTest, ReopensAfterARotation) {
+  config::Log settings;
+  settings.file = folder_ + "/log";
+  const auto log = ProcessLog::open(settings, "controlplane");
+  ASSERT_TRUE(log);
+  spdlog::info("event=before");
+  std::filesystem::rename(settings.file, settings.file + ".1");
+  spdlog::info("event=between");
+  ASSERT_TRUE((*log)->reopen());
+  spdlog::info("event=after");
+  EXPECT_NE(text("log.1").find("event=between"), std::string::npos);
+  EXPECT_EQ(text("log").find("event=between"), std::string::npos);
+  EXPECT_NE(text("log").find("process=controlplane event=after"), std::string::npos);
+}
+
+TEST(LogValues, AreQuotedOnlyWhereItIsNeeded) {
   EXPECT_EQ(quoted_value("plain"), "plain");
   EXPECT_EQ(quoted_value("two words"), "\"two words\"");
-  EXPECT_EQ(quoted_value("a\"b\nc"), "\"a\\\"b c\"");
+  EXPECT_EQ(quoted_value("say \"x\""), "\"say \\\"x\\\"\"");
   EXPECT_EQ(quoted_value(""), "\"\"");
 }
 
+TEST(LogValues, CannotMakeUpLinesOrFields) {
+  EXPECT_EQ(harmless("a\nb\x1b[31m"), "a; b?[31m");
+  EXPECT_EQ(quoted_value("a\"b\nc"), "\"a\\\"b; c\"");
+}
+
 }  // namespace
-}  // namespace sluice::dataplane
+}  // namespace sluice

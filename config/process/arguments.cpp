@@ -1,11 +1,11 @@
-#include "controlplane/app/arguments.hpp"
+#include "config/process/arguments.hpp"
 
 #include <fmt/format.h>
 #include <getopt.h>
 
 #include "config/config.hpp"
 
-namespace sluice::controlplane {
+namespace sluice {
 
 Arguments parse_arguments(int argc, char** argv) {
   static constexpr option kOptions[] = {{"config", required_argument, nullptr, 'c'},
@@ -13,8 +13,8 @@ Arguments parse_arguments(int argc, char** argv) {
                                         {"version", no_argument, nullptr, 'V'},
                                         {"help", no_argument, nullptr, 'h'},
                                         {nullptr, 0, nullptr, 0}};
-  Arguments arguments;
-  arguments.config = std::string(config::kDefaultPath);
+  Arguments arguments{
+      .action = Arguments::Action::kRun, .config = std::string(config::kDefaultPath), .error = {}};
   const auto wrong = [&](std::string why) {
     arguments.action = Arguments::Action::kUsage;
     arguments.error = std::move(why);
@@ -22,8 +22,7 @@ Arguments parse_arguments(int argc, char** argv) {
   };
   ::optind = 0;  // glibc: start over, also when called again
   ::opterr = 0;
-  int letter = 0;
-  while ((letter = ::getopt_long(argc, argv, ":c:hV", kOptions, nullptr)) != -1) {
+  for (int letter = 0; (letter = ::getopt_long(argc, argv, ":c:hV", kOptions, nullptr)) != -1;) {
     switch (letter) {
       case 'c':
         arguments.config = ::optarg;
@@ -47,21 +46,40 @@ Arguments parse_arguments(int argc, char** argv) {
   return arguments;
 }
 
-std::string usage() {
+std::string usage(const Program& program) {
   return fmt::format(
-      "usage: sluice-controlplane [--config FILE] [--check]\n"
+      "usage: {} [--config FILE] [--check]\n"
       "\n"
       "  -c, --config FILE  configuration, default {}\n"
-      "      --check        check the configuration and the files it names, start nothing\n"
+      "      --check        {}, start nothing\n"
       "  -V, --version      print the version\n"
       "  -h, --help         print this\n"
       "\n"
-      "Runs in the foreground until SIGTERM or SIGINT; SIGHUP reloads the configuration and opens\n"
-      "the log file anew. Needs the right to change addresses (CAP_NET_ADMIN) and the network\n"
-      "namespace of the dataplane. Exit status: 0 stopped in order (or checked and fit), 1 "
-      "refused\n"
-      "or failed, 2 usage.\n",
-      config::kDefaultPath);
+      "{}",
+      program.name, config::kDefaultPath, program.check, program.notes);
 }
 
-}  // namespace sluice::controlplane
+std::optional<int> answer(const Arguments& arguments, const Program& program) {
+  switch (arguments.action) {
+    case Arguments::Action::kHelp:
+      fmt::print("{}", usage(program));
+      return kExitOk;
+    case Arguments::Action::kVersion:
+      fmt::print("{} {}\n", program.name, program.version);
+      return kExitOk;
+    case Arguments::Action::kUsage:
+      fmt::print(stderr, "{}: {}\n{}", program.name, arguments.error, usage(program));
+      return kExitUsage;
+    case Arguments::Action::kRun:
+    case Arguments::Action::kCheck:
+      break;
+  }
+  return std::nullopt;
+}
+
+int complain(const Program& program, std::string_view message) {
+  fmt::print(stderr, "{}: {}\n", program.name, message);
+  return kExitFailed;
+}
+
+}  // namespace sluice

@@ -1,10 +1,10 @@
-#include "dataplane/app/arguments.hpp"
+#include "config/process/arguments.hpp"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
-namespace sluice::dataplane {
+namespace sluice {
 namespace {
 
 Arguments parse(std::vector<std::string> words) {
@@ -45,5 +45,30 @@ TEST(CommandLine, MistakesAreNamed) {
   }
 }
 
+constexpr Program kProgram{
+    .name = "sluice-x", .version = "1.2", .check = "look around", .notes = "Notes.\n"};
+
+TEST(CommandLine, HelpVersionAndMistakesEndTheProgram) {
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(answer(parse({"-V"}), kProgram), kExitOk);
+  EXPECT_EQ(answer(parse({"-h"}), kProgram), kExitOk);
+  const auto out = testing::internal::GetCapturedStdout();
+  EXPECT_TRUE(out.starts_with("sluice-x 1.2\nusage: sluice-x [--config FILE] [--check]\n")) << out;
+  EXPECT_NE(out.find("--check        look around, start nothing\n"), std::string::npos) << out;
+  EXPECT_TRUE(out.ends_with("\nNotes.\n")) << out;
+
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(answer(parse({"stray"}), kProgram), kExitUsage);
+  EXPECT_EQ(complain(kProgram, "no way"), kExitFailed);
+  const auto err = testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(err.starts_with("sluice-x: unexpected argument stray\nusage: ")) << err;
+  EXPECT_TRUE(err.ends_with("sluice-x: no way\n")) << err;
+}
+
+TEST(CommandLine, ToRunAndToCheckAreForTheProgram) {
+  EXPECT_EQ(answer(parse({}), kProgram), std::nullopt);
+  EXPECT_EQ(answer(parse({"--check"}), kProgram), std::nullopt);
+}
+
 }  // namespace
-}  // namespace sluice::dataplane
+}  // namespace sluice

@@ -12,15 +12,16 @@
 #include "config/config.hpp"
 #include "sluice/base/result.hpp"
 
-namespace sluice::controlplane {
+namespace sluice {
 
-class Log {
+class ProcessLog {
  public:
-  // Becomes the process's logger. Main thread, once, before other threads.
-  static Result<std::unique_ptr<Log>> open(const config::Log& log);
-  ~Log();
-  Log(const Log&) = delete;
-  Log& operator=(const Log&) = delete;
+  // Becomes the logger of the process, which every line names. Main thread, once, before other
+  // threads. Logging goes on after the object has gone.
+  static Result<std::unique_ptr<ProcessLog>> open(const config::Log& log, std::string_view process);
+  ~ProcessLog();
+  ProcessLog(const ProcessLog&) = delete;
+  ProcessLog& operator=(const ProcessLog&) = delete;
 
   void set_level(config::LogLevel level);
   // After the file was moved away by a rotation. The old one stays open when that fails.
@@ -29,7 +30,7 @@ class Log {
 
  private:
   class Sink;
-  explicit Log(std::shared_ptr<Sink> sink);
+  explicit ProcessLog(std::shared_ptr<Sink> sink);
   std::shared_ptr<Sink> sink_;
 };
 
@@ -39,4 +40,4 @@ std::string harmless(std::string_view text);
 // A value between quotes when it needs them.
 std::string quoted_value(std::string_view text);
 
-}  // namespace sluice::controlplane
+}  // namespace sluice

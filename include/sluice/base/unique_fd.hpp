@@ -6,7 +6,7 @@
 
 #include <utility>
 
-namespace sluice::controlplane {
+namespace sluice {
 
 class UniqueFd {
  public:
@@ -29,4 +29,4 @@ class UniqueFd {
   int fd_ = -1;
 };
 
-}  // namespace sluice::controlplane
+}  // namespace sluice
