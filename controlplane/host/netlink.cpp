@@ -106,7 +106,6 @@ void Netlink::read_all(asio::posix::stream_descriptor& socket, bool is_events) {
                    MSG_TRUNC, reinterpret_cast<sockaddr*>(&from), &from_bytes);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == ENOBUFS) {
-      ++overruns_;
       // Answers are lost as well as changes: ask again for all of it.
       for (const auto& [sequence, destination] : lookups_sent_)
         lookups_.push_back(destination);

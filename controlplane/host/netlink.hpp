@@ -24,7 +24,6 @@ class Netlink final : public Kernel {
   // Begins with dumps of links, addresses and neighbours.
   void start(KernelListener& listener);
   void stop();
-  std::uint64_t overruns() const { return overruns_; }
 
   void find_route(const IpAddress& destination) override;
   void ask_neighbor(std::uint32_t ifindex, const IpAddress& address) override;
@@ -63,7 +62,6 @@ class Netlink final : public Kernel {
   std::uint32_t dump_sequence_ = 0;
   bool dump_interrupted_ = false;
   bool send_scheduled_ = false;
-  std::uint64_t overruns_ = 0;
 };
 
 }  // namespace sluice::controlplane

@@ -126,8 +126,6 @@ class Programmer {
   void delete_adjacency(const AdjacencyKey& key);
   std::optional<std::uint32_t> find_adjacency(const AdjacencyKey& key) const;
   std::uint32_t adjacency_count() const;
-  void for_each_adjacency(const std::function<void(std::uint32_t handle, const AdjacencyKey&,
-                                                   const AdjacencyValue&)>& visit) const;
 
   // Replaces the whole definition. At most kMaxGroupMembers.
   Result<std::uint32_t> set_group(const Id& capability, GroupPolicy policy,

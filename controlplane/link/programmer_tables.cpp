@@ -67,14 +67,6 @@ std::uint32_t Programmer::adjacency_count() const {
   return static_cast<std::uint32_t>(state_->adjacencies.by_key.size());
 }
 
-void Programmer::for_each_adjacency(const std::function<void(std::uint32_t, const AdjacencyKey&,
-                                                             const AdjacencyValue&)>& visit) const {
-  const auto& slots = state_->adjacencies.slots;
-  for (std::uint32_t i = 0; i < slots.size(); ++i) {
-    if (slots[i].used && !slots[i].doomed) visit(i, slots[i].key, slots[i].value);
-  }
-}
-
 Result<std::uint32_t> Programmer::set_group(const Id& capability, GroupPolicy policy,
                                             std::span<const GroupMemberSpec> members) {
   auto& table = state_->groups;
