@@ -54,7 +54,7 @@ inline PlainFrame match_plain(const std::uint8_t* frame, std::uint32_t bytes, bo
   constexpr auto kAround = static_cast<std::int64_t>(sizeof(UdpHeader) + kEnvelopeBytes);
   const std::int64_t room = static_cast<std::int64_t>(bytes) - kBefore - total;
   const std::int64_t negative = room | (udp_bytes - kAround - payload) | (hop_limit - 1);
-  std::uint64_t wrong = (envelope & kMustBeZero) | (frame[0] & 1U) |
+  std::uint64_t wrong = (envelope & kMustBeZero) | pattern.foreign_mac(frame) |
                         static_cast<std::uint64_t>(udp_bytes + kIpBytes - total) |
                         static_cast<std::uint64_t>(negative) >> 63;
   if (!checksum_good) wrong |= static_cast<std::uint64_t>(!checksum_is_right(frame + plain::kIp));

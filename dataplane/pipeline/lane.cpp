@@ -29,8 +29,9 @@ void Lane::adopt(const ForwardingState& state, std::uint64_t now_tsc) noexcept {
   const link::Settings& settings = state.settings;
   for (std::uint16_t i = 0; i < config.ports->count; ++i) {
     const PortForwarding& port = state.port[i];
-    plain_pattern[i] = PlainPattern({port.local.data(), port.local_count}, state.message_port,
-                                    config.ports->port[i].vlan);
+    plain_pattern[i] =
+        PlainPattern({port.local.data(), port.local_count}, config.ports->port[i].mac,
+                     state.message_port, config.ports->port[i].vlan);
   }
   const std::uint64_t tsc_per_ms = config.tsc_hz / 1000;
   hold_times = {.hold_tsc = settings.hold_ms * tsc_per_ms,
@@ -68,6 +69,7 @@ Burst begin_burst(Lane& lane, std::uint16_t port, std::uint64_t now_tsc, Origin 
   burst.clear_ports = lane.egress.clear_ports();
   burst.usable_ports = lane.egress.usable_ports();
   burst.reception = {.local = {burst.port->local.data(), burst.port->local_count},
+                     .mac = lane.config.ports->port[port].mac,
                      .message_port = burst.state->message_port,
                      .vlan = lane.config.ports->port[port].vlan,
                      .now_ns = burst.now_ns};

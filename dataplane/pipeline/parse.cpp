@@ -30,6 +30,12 @@ struct Datagram {
   std::size_t ip_payload_bytes;  // by the IP header
 };
 
+// A promiscuous port, or a switch that floods, also brings what was sent to another station: not
+// ours to forward, whatever its IP header says.
+bool is_for_station(FrameView frame, const Reception& port) noexcept {
+  return load<EthernetHeader>(frame.data).destination == port.mac;
+}
+
 bool is_for_message_port(FrameView frame, std::size_t udp_offset, const Reception& port) noexcept {
   return load<UdpHeader>(frame.data + udp_offset).destination_port.get() == port.message_port;
 }
@@ -76,6 +82,7 @@ Parsed parse_ipv4(FrameView frame, std::size_t l2_bytes, const Reception& port,
   if ((fragment & kFragmentOffset) != 0) return host();  // its port is not known
   if (bytes < header_bytes + sizeof(UdpHeader)) return drop(DropReason::kTruncated);
   if (!is_for_message_port(frame, l2_bytes + header_bytes, port)) return host();
+  if (!is_for_station(frame, port)) return drop(DropReason::kForeignMac);
 
   if (frame.chained) return drop(DropReason::kChained);
   if (header_bytes != sizeof(Ipv4Header)) return drop(DropReason::kBadIpHeader);  // options
@@ -117,6 +124,7 @@ Parsed parse_ipv6(FrameView frame, std::size_t l2_bytes, const Reception& port) 
   if (ip.next_header != kIpProtocolUdp) return host();
   if (bytes < sizeof(Ipv6Header) + sizeof(UdpHeader)) return drop(DropReason::kTruncated);
   if (!is_for_message_port(frame, l4_offset, port)) return host();
+  if (!is_for_station(frame, port)) return drop(DropReason::kForeignMac);
 
   if (frame.chained) return drop(DropReason::kChained);
   const std::size_t payload = ip.payload_length.get();

@@ -18,6 +18,7 @@ namespace sluice::dataplane {
 // What an ingress port accepts as a message.
 struct Reception {
   std::span<const IpAddress> local;  // addresses of the router on this port
+  MacAddress mac{};                  // of this port
   std::uint16_t message_port = kDefaultMessagePort;
   std::uint16_t vlan = 0;    // 0: untagged
   std::uint64_t now_ns = 0;  // since the Unix epoch, for lifetimes

@@ -1,5 +1,6 @@
-// How a plain frame (data in untagged IPv4 to the port's first address) is recognised by one vector
-// comparison. Made when the forwarding state changes, read for every frame. Pure; any thread.
+// How a plain frame (data in untagged IPv4 to the port's MAC and first address) is recognised by
+// one vector comparison and one of a word. Made when the forwarding state changes, read for every
+// frame. Pure; any thread.
 #pragma once
 
 #include <immintrin.h>
@@ -7,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "dataplane/pipeline/rewrite_plain.hpp"
@@ -21,7 +23,7 @@ class PlainPattern {
  public:
   PlainPattern() noexcept
       : want_(_mm256_setzero_si256()), mask_(want_) {}  // matches nothing usable
-  PlainPattern(std::span<const IpAddress> local, std::uint16_t message_port,
+  PlainPattern(std::span<const IpAddress> local, const MacAddress& mac, std::uint16_t message_port,
                std::uint16_t vlan) noexcept;
 
   bool usable() const noexcept { return usable_; }  // the port is untagged and has an IPv4 address
@@ -29,17 +31,23 @@ class PlainPattern {
     const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(frame + kWindow));
     return _mm256_testz_si256(_mm256_xor_si256(bytes, want_), mask_) != 0;
   }
+  // Zero when the frame is sent to the port's MAC.
+  std::uint64_t foreign_mac(const std::uint8_t* frame) const noexcept {
+    return (load<std::uint64_t>(frame) ^ mac_) << 16;
+  }
 
  private:
   static constexpr std::size_t kWindow = offsetof(EthernetHeader, type);
 
   bool usable_ = false;
+  std::uint64_t mac_ = 0;  // as it lies in the first six bytes
   __m256i want_;
   __m256i mask_;
 };
 
-inline PlainPattern::PlainPattern(std::span<const IpAddress> local, std::uint16_t message_port,
-                                  std::uint16_t vlan) noexcept {
+inline PlainPattern::PlainPattern(std::span<const IpAddress> local, const MacAddress& mac,
+                                  std::uint16_t message_port, std::uint16_t vlan) noexcept {
+  std::memcpy(&mac_, mac.data(), mac.size());
   alignas(32) std::array<std::uint8_t, 32> want{};
   alignas(32) std::array<std::uint8_t, 32> mask{};
   const auto expect = [&](std::size_t offset, std::uint8_t byte, std::uint8_t bits = 0xff) {

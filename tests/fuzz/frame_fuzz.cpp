@@ -3,6 +3,8 @@
 // right, right.
 //
 // Input: one byte of choices, then the frame.
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -91,7 +93,12 @@ void check_frame(const std::uint8_t* data, std::size_t size) {
   // A copy of its own exact size, so that the address sanitizer sees every byte read beyond.
   const std::vector<std::uint8_t> frame(data + 1, data + size);
   const std::array<IpAddress, 2> local = {kLocal4, kLocal6};
+  MacAddress mac = {2, 0, 0, 0, 0, 1};
+  if ((choices & 16) == 0)
+    std::copy_n(frame.begin(), std::min(frame.size(), mac.size()), mac.begin());
+  mac[0] &= 0xfe;  // no port has a multicast address
   const Reception port{.local = local,
+                       .mac = mac,
                        .message_port = 7600,
                        .vlan = (choices & 1) != 0 ? std::uint16_t{100} : std::uint16_t{0},
                        .now_ns = kNowNs};
@@ -105,7 +112,7 @@ void check_frame(const std::uint8_t* data, std::size_t size) {
     FUZZ_REQUIRE(parsed.udp_bytes >= sizeof(UdpHeader) + kEnvelopeBytes);
     FUZZ_REQUIRE(!view.chained);
   }
-  const PlainPattern pattern(local, port.message_port, port.vlan);
+  const PlainPattern pattern(local, mac, port.message_port, port.vlan);
   bool is_plain = false;
   if (pattern.usable() && frame.size() >= kMinPlainBytes && !view.chained &&
       checksum != IpChecksum::kBad) {
@@ -119,6 +126,7 @@ void check_frame(const std::uint8_t* data, std::size_t size) {
     }
   }
   if (parsed.kind != FrameKind::kMessage) return;
+  FUZZ_REQUIRE(std::memcmp(frame.data(), mac.data(), mac.size()) == 0);
   const auto envelope = load<Envelope>(frame.data() + parsed.envelope_offset());
   const bool should_be_plain = parsed.l2_bytes == 14 && parsed.l3_bytes == 20 &&
                                envelope.type == 0 && envelope.header_bytes() == kEnvelopeBytes;

@@ -174,10 +174,28 @@ void add_ethernet(std::vector<Row>& rows) {
       changed(packet, set16([](const Packet&) { return std::size_t{12}; }, 0, 0x0806), false)));
   rows.push_back(to_kernel(
       "broadcast", changed(packet, set([](const Packet&) { return std::size_t{0}; }, 0, 0xff))));
+  // A port that hears everything: what another station gets is not for us.
+  const Host on_tagged{2, Family::kIpv4, 1};
+  for (const Host& from : {kSender, kSender6, on_tagged, kPeer}) {
+    const std::string name =
+        std::to_string(from.port) + "_" + std::to_string(static_cast<int>(from.family));
+    Packet foreign = good(from);
+    foreign.to_mac = World::router_mac(1);
+    for (std::size_t at = 0; at < foreign.to_mac.size(); ++at) {
+      Packet off_by_one_bit = good(from);
+      off_by_one_bit.to_mac[at] ^= 4;
+      rows.push_back(refused("foreign_mac_" + name + "_byte_" + std::to_string(at), "foreign_mac",
+                             build(off_by_one_bit), from.port));
+    }
+    // No notice: whoever was meant may well deliver it.
+    foreign.envelope.flags = message_flag::kNotify;
+    rows.push_back(refused("foreign_mac_notify_" + name, "foreign_mac", build(foreign), from.port));
+    rows.push_back(to_kernel("foreign_mac_no_message_" + name,
+                             changed(foreign, set16(udp_offset, 2, 53)), from.port));
+  }
   Packet tagged = packet;
   tagged.vlan = 5;
   rows.push_back(to_kernel("tag_on_untagged_port", build(tagged)));
-  const Host on_tagged{2, Family::kIpv4, 1};
   Packet wrong = good(on_tagged);
   wrong.vlan = 101;
   rows.push_back(to_kernel("other_tag", build(wrong), 2));

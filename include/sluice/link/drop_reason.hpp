@@ -49,10 +49,11 @@ namespace sluice {
   X(kPuntLimited, "punt_limited", "over the rate of messages to the control plane", kRateLimited) \
   X(kPuntTooBig, "punt_too_big", "control message larger than a punt slot", kTooBig)              \
   X(kNoControlPlane, "no_control_plane", "control plane not connected", kUnreachable)             \
-  X(kNoBuffer, "no_buffer", "no packet buffer for a copy", kCongested)                            \
+  X(kNoBuffer, "no_buffer", "no packet buffer, or no room in it", kCongested)                     \
   X(kNoRouteTable, "no_route_table", "dataplane not programmed by a control plane yet",           \
     kUnreachable)                                                                                 \
-  X(kShutdown, "shutdown", "dataplane stopping", kNone)
+  X(kShutdown, "shutdown", "dataplane stopping", kNone)                                           \
+  X(kForeignMac, "foreign_mac", "sent to another station's MAC address", kNone)
 
 enum class DropReason : std::uint8_t {
 #define SLUICE_X(name, label, text, notice) name,
