@@ -197,6 +197,22 @@ void add_punts(std::vector<Row>& rows) {
   rows.push_back(one("punt_too_big_notify", {}, notice,
                      {{0, build(notice_for(notice, NoticeReason::kTooBig))}},
                      dropped("punt_too_big") + " 0.notices=1 0.egress_frames=1"));
+  for (const bool notify : {false, true}) {
+    Packet late = control;
+    late.envelope.flags = notify ? message_flag::kNotify : std::uint8_t{0};
+    Row full =
+        one(notify ? "punt_full_notify" : "punt_full", agents, late, {}, dropped("punt_full"));
+    full.input = [frame = build(late)](World& world) {
+      world.fill_control();
+      world.receive(0, {frame});
+      world.empty_control();
+    };
+    if (notify) {
+      full.expected = {{0, build(notice_for(late, NoticeReason::kCongested))}};
+      full.counters += " 0.notices=1 0.egress_frames=1";
+    }
+    rows.push_back(full);
+  }
   big.payload.pop_back();
   rows.push_back(one("punt_just_fits", {}, big, {{kControl, build(big)}}, dropped("punted")));
 }
@@ -241,6 +257,30 @@ void add_routes(std::vector<Row>& rows) {
         world.set_adjacency(kReceiver, AdjacencyState::kUp, kNoIndex, 20 + 8 + 64 + 100);
       },
       good(), {{1, build(World::forwarded(good(), kReceiver))}}, forwarded_counters(0, 1)));
+  // Larger headers than there is room for in front of the message: none is overwritten.
+  const Host six_tagged{2, Family::kIpv6, 1};
+  for (const bool notify : {false, true}) {
+    Packet packet = World::message(kSender, World::agent_id(six_tagged));
+    if (notify) packet.envelope.flags = message_flag::kNotify;
+    Row row = one(
+        notify ? "no_headroom_notify" : "no_headroom",
+        [=](World& world) {
+          world.add_agent(kSender);
+          world.add_agent(six_tagged);
+        },
+        packet, {}, dropped("no_buffer"));
+    row.input = [frame = build(packet)](World& world) { world.receive_without_headroom(0, frame); };
+    if (notify) {
+      row.expected = {{0, build(notice_for(packet, NoticeReason::kCongested))}};
+      row.counters += " 0.notices=1 0.egress_frames=1";
+    }
+    rows.push_back(row);
+  }
+  // The same size of headers fits where the old ones were.
+  Row same_size = one("no_headroom_needed", agents, good(),
+                      {{1, build(World::forwarded(good(), kReceiver))}}, forwarded_counters(0, 1));
+  same_size.input = [](World& world) { world.receive_without_headroom(0, build(good())); };
+  rows.push_back(same_size);
   // The backup takes over when the first is down, and when its port is.
   const Host backup{2, Family::kIpv6, 8};
   const Bytes by_backup = build(World::forwarded(good(), backup, World::agent_port(kReceiver)));

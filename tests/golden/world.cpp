@@ -393,17 +393,34 @@ void World::sends_segments(bool yes) {
     port.sends_segments = yes;
 }
 
-void World::fill_tx(std::uint16_t port) {
+namespace {
+
+void fill(rte_ring* ring) {
   while (true) {
     rte_mbuf* plug = rte_pktmbuf_alloc(fabric().pool);
-    if (rte_ring_sp_enqueue(fabric().tx[port], plug) == 0) continue;
+    if (rte_ring_sp_enqueue(ring, plug) == 0) continue;
     return rte_pktmbuf_free(plug);
   }
 }
-void World::empty_tx(std::uint16_t port) {
+void empty(rte_ring* ring) {
   void* frame = nullptr;
-  while (rte_ring_sc_dequeue(fabric().tx[port], &frame) == 0)
+  while (rte_ring_sc_dequeue(ring, &frame) == 0)
     rte_pktmbuf_free(static_cast<rte_mbuf*>(frame));
+}
+
+}  // namespace
+
+void World::fill_tx(std::uint16_t port) {
+  fill(fabric().tx[port]);
+}
+void World::empty_tx(std::uint16_t port) {
+  empty(fabric().tx[port]);
+}
+void World::fill_control() {
+  fill(fabric().control);
+}
+void World::empty_control() {
+  empty(fabric().control);
 }
 
 rte_mbuf* World::make(std::uint16_t port, const Bytes& bytes) {
@@ -447,6 +464,12 @@ void World::receive_chained(std::uint16_t port, const Bytes& first, const Bytes&
 void World::receive_flagged(std::uint16_t port, const Bytes& bytes, std::uint64_t ol_flags) {
   rte_mbuf* frame = make(port, bytes);
   frame->ol_flags |= ol_flags;
+  pipeline_->receive(port, &frame, 1, now_tsc_);
+}
+void World::receive_without_headroom(std::uint16_t port, const Bytes& bytes) {
+  rte_mbuf* frame = make(port, bytes);
+  std::memmove(frame->buf_addr, rte_pktmbuf_mtod(frame, void*), bytes.size());
+  frame->data_off = 0;
   pipeline_->receive(port, &frame, 1, now_tsc_);
 }
 void World::exhaust_buffers() {

@@ -87,12 +87,15 @@ class World {
   void set_port_up(std::uint16_t port, bool up);
   void fill_tx(std::uint16_t port);  // the port takes nothing more
   void empty_tx(std::uint16_t port);
+  void fill_control();  // the ring to the control plane takes nothing more
+  void empty_control();
   void sends_segments(bool yes);
 
   // Input.
   void receive(std::uint16_t port, const std::vector<Bytes>& frames);
   void receive_chained(std::uint16_t port, const Bytes& first, const Bytes& second);
   void receive_flagged(std::uint16_t port, const Bytes& frame, std::uint64_t ol_flags);
+  void receive_without_headroom(std::uint16_t port, const Bytes& frame);
   void release(std::uint16_t port, const std::vector<Bytes>& frames);
   void exhaust_buffers();             // no copies can be made until the World ends
   void advance_ms(std::uint64_t ms);  // once
