@@ -274,6 +274,14 @@ class Checks {
                 "or set store.base",
                 store.agents, config_.dataplane.routes));
     }
+    // The other half is for what comes while a base is built.
+    const std::uint32_t most = config_.dataplane.routes / 2;
+    if (store.base && store.base_delta_max > most) {
+      wrong({"store", "base-delta-max"},
+            fmt::format("{} is more than half of dataplane.routes, which is {}; the table would be "
+                        "full before a base is built: at most {}, or raise dataplane.routes",
+                        store.base_delta_max, config_.dataplane.routes, most));
+    }
   }
 
   void check_cluster() {

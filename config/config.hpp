@@ -188,7 +188,7 @@ struct Store {
   std::uint32_t rate_mb = 64;     // per second; 0: no limit
   std::uint32_t agents = 131071;  // default: dataplane.routes - 1
   bool base = true;
-  std::uint32_t base_delta_max = 100'000;
+  std::uint32_t base_delta_max = 0;  // default: 100 000, at most half of dataplane.routes
   std::uint32_t base_interval_s = 30;
 
   friend bool operator==(const Store&, const Store&) = default;

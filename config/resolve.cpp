@@ -15,6 +15,7 @@ namespace {
 constexpr std::uint32_t kMaxDefaultHold = 65536;
 constexpr std::uint32_t kMinDefaultBurst = 64;
 constexpr std::uint16_t kDefaultClusterPort = 7946;
+constexpr std::uint32_t kBaseDeltaMax = 100'000;
 
 void name_of_host(const Node& document, Report& report, Router& router) {
   if (!router.name.empty() || is_given(document, {"router", "name"})) return;
@@ -87,6 +88,9 @@ void resolve_defaults(const Node& document, Report& report, Config& config) {
   }
   if (config.store.directory.empty()) config.store.directory = config.router.state_dir + "/store";
   if (!is_given(document, {"store", "agents"})) config.store.agents = config.dataplane.routes - 1;
+  if (config.store.base_delta_max == 0) {
+    config.store.base_delta_max = std::min(kBaseDeltaMax, config.dataplane.routes / 2);
+  }
   resolve_cluster(config);
   if (config.api.socket.empty()) config.api.socket = config.router.run_dir + "/api.sock";
   resolve_ports(document, config);

@@ -105,10 +105,11 @@ inline constexpr std::tuple kStoreKeys{
         &Store::base_delta_max,
         {.help =
              "Routes that differ from the base before a new one is built, unless a tenth of the "
-             "base is more.",
+             "base is more; never more than half of dataplane.routes.",
          .change = Change::kLive,
          .min = 1,
-         .max = 1U << 30}},
+         .max = 16'777'216,
+         .fallback = "100000, or half of dataplane.routes when that is less"}},
     Key{"base-interval-s",
         &Store::base_interval_s,
         {.help = "Least time between the builds of two base segments.",

@@ -166,6 +166,18 @@ TEST(Together, LeasesAreInOrder) {
       "3600");
 }
 
+TEST(Together, ABaseIsBuiltBeforeTheTableIsFull) {
+  EXPECT_EQ(only_mistake(with_top("store: {base-delta-max: 65537}")),
+            "f:6:25: store.base-delta-max: 65537 is more than half of dataplane.routes, which is "
+            "131072; the table would be full before a base is built: at most 65536, or raise "
+            "dataplane.routes");
+  EXPECT_EQ(good(with_top("store: {base-delta-max: 65536}")).store.base_delta_max, 65536U);
+  EXPECT_EQ(good(with_top("store: {base: false, base-delta-max: 65537}")).store.base_delta_max,
+            65537U);
+  EXPECT_EQ(good(with_dataplane("routes: 16384")).store.base_delta_max, 8192U);
+  EXPECT_EQ(good(with_dataplane("routes: 1000000")).store.base_delta_max, 100'000U);
+}
+
 TEST(Together, AgentsBeyondTheTableNeedBaseSegments) {
   EXPECT_EQ(only_mistake(with_top("store: {agents: 200000, base: false}")),
             "f:6:17: store.agents: 200000 agents do not fit dataplane.routes (131072) without base "

@@ -27,7 +27,8 @@ TEST(Diff, EveryKeyOnItsOwn) {
   EXPECT_EQ(changed(with_dataplane("idle-sleep-us: 1")), "dataplane.idle-sleep-us=boot");
   EXPECT_EQ(changed(with_dataplane("huge-pages: on")), "dataplane.huge-pages=boot");
   EXPECT_EQ(changed(with_dataplane("manager-core: 0")), "dataplane.manager-core=boot");
-  EXPECT_EQ(changed(with_dataplane("routes: 5000")), "dataplane.routes=boot store.agents=live");
+  EXPECT_EQ(changed(with_dataplane("routes: 5000")),
+            "dataplane.routes=boot store.agents=live store.base-delta-max=live");
   EXPECT_EQ(changed(with_dataplane("mbufs: 16384")), "dataplane.mbufs=boot hold.total=live");
   EXPECT_EQ(changed(with_port("mtu: 9000")), "ports[0].mtu=boot");
   EXPECT_EQ(changed(with_port("addresses: [10.0.0.1/24]")), "ports[0].addresses=boot");

@@ -68,7 +68,8 @@ const std::vector<Number>& numbers() {
       {"store.workers", 1, 1, 64, [](auto& c) { return c.store.workers; }},
       {"store.rate-mb", 64, 0, 1048576, [](auto& c) { return c.store.rate_mb; }},
       {"store.agents", 131071, 1, 1U << 30, [](auto& c) { return c.store.agents; }},
-      {"store.base-delta-max", 100000, 1, 1U << 30, [](auto& c) { return c.store.base_delta_max; }},
+      {"store.base-delta-max", 65536, 1, 16777216, [](auto& c) { return c.store.base_delta_max; },
+       "  base: false\n"},
       {"store.base-interval-s", 30, 0, 86400, [](auto& c) { return c.store.base_interval_s; }},
   };
   return kAll;
