@@ -1,9 +1,12 @@
 #include "config/agents_file.hpp"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "config/value.hpp"
 #include "sluice/base/names.hpp"
@@ -12,6 +15,7 @@ namespace sluice::config {
 namespace {
 
 constexpr std::size_t kMaxCapabilities = 64;
+constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxMistakes = 1000;  // after which the rest of the file is not worth reading
 
 // The common form a.b.c.d:port without the detours of parse_endpoint, which takes all others.
@@ -32,6 +36,17 @@ std::optional<Endpoint> plain_endpoint(std::string_view text) noexcept {
   if (at != end || parts[4] == 0) return std::nullopt;
   const std::uint32_t address = parts[0] << 24 | parts[1] << 16 | parts[2] << 8 | parts[3];
   return Endpoint{IpAddress::v4(Big32(address)), static_cast<std::uint16_t>(parts[4])};
+}
+
+// Of memory that nobody reads any more, the whole pages: they are zeros then.
+void give_back(std::string_view text) noexcept {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = (reinterpret_cast<std::uintptr_t>(text.data()) + page - 1) / page * page;
+  const auto end = reinterpret_cast<std::uintptr_t>(text.data() + text.size()) / page * page;
+  if (first >= end) return;
+  // Only a wish: without it the memory is given back later.
+  [[maybe_unused]] const int done =
+      ::madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
 }
 
 class LineParser {
@@ -197,12 +212,32 @@ FileAgents::FileAgents(std::string text, bool with_endpoints, std::uint64_t agen
       agents_(agents),
       digest_(id_of_name(*text_)) {}
 
-void FileAgents::for_each(const std::function<bool(const StaticAgent&)>& take) const {
-  if (!text_) return;
+bool FileAgents::visit(std::string_view text,
+                       const std::function<bool(const StaticAgent&)>& take) const {
   Report report({});  // it was checked when it was read
   const auto endpoints = with_endpoints_ ? Endpoints::kColumn : Endpoints::kNone;
-  visit_agents(*text_, {}, endpoints, TenantSet().set(), report,
-               [&](const StaticAgent& agent, std::uint32_t) { return take(agent); });
+  bool more = true;
+  visit_agents(text, {}, endpoints, TenantSet().set(), report,
+               [&](const StaticAgent& agent, std::uint32_t) { return more = take(agent); });
+  return more;
+}
+
+void FileAgents::for_each(const std::function<bool(const StaticAgent&)>& take) const {
+  if (text_) visit(*text_, take);
+}
+
+// Text and agents together would be the most memory that the process ever has.
+void FileAgents::consume(const std::function<bool(const StaticAgent&)>& take) {
+  const auto text = std::exchange(text_, nullptr);
+  std::string_view left = text ? std::string_view(*text) : std::string_view();
+  bool more = true;
+  while (more && !left.empty()) {
+    const auto line_end = left.find('\n', std::min(kPieceBytes, left.size()));
+    const auto piece = left.substr(0, line_end == left.npos ? left.npos : line_end + 1);
+    more = visit(piece, take);
+    give_back(piece);
+    left.remove_prefix(piece.size());
+  }
 }
 
 }  // namespace sluice::config

@@ -137,6 +137,9 @@ class FileAgents {
   // In the order of the file, until `take` says false; the agent is there during the call only.
   // Nothing after release().
   void for_each(const std::function<bool(const StaticAgent&)>& take) const;
+  // The same for who takes them over: the text is given back to the system meanwhile, to whomever
+  // it was lent, and is gone afterwards.
+  void consume(const std::function<bool(const StaticAgent&)>& take);
   void release() noexcept { text_.reset(); }
   std::string_view text() const noexcept { return text_ ? std::string_view(*text_) : ""; }
 
@@ -145,6 +148,8 @@ class FileAgents {
   }
 
  private:
+  bool visit(std::string_view text, const std::function<bool(const StaticAgent&)>& take) const;
+
   std::shared_ptr<const std::string> text_;
   bool with_endpoints_ = false;
   std::uint64_t agents_ = 0;

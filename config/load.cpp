@@ -102,6 +102,9 @@ class Loader {
     }
     const Id own = router_id(config_);
     std::uint64_t agents = 0;
+    // Of fifty million agents the places are more than a gigabyte, twice that while they grow.
+    places_.reserve(places_.size() +
+                    static_cast<std::size_t>(std::count(text->begin(), text->end(), '\n')) + 1);
     visit_agents(*text, path, endpoints, tenants_, report_,
                  [&](const StaticAgent& agent, std::uint32_t line) {
                    if (agent.id == own) {

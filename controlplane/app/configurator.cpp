@@ -95,7 +95,7 @@ Status Configurator::check(const config::Config& next) const {
   return {};
 }
 
-Status Configurator::apply(const config::Config& next, Time now) {
+Status Configurator::apply(config::Config& next, Time now) {
   generation_ = static_cast<std::uint8_t>(generation_ % 255 + 1);
   registry_.set_limit(next.store.agents);
   registry_.set_policy({.default_s = next.leases.default_s,
@@ -172,19 +172,19 @@ Status Configurator::put(const config::StaticAgent& agent, std::uint32_t peer, T
                                   generation_, now);
 }
 
-Status Configurator::apply_agents(const config::Config& next, Time now) {
-  const auto put_all = [&](const std::vector<config::StaticAgent>& agents,
-                           const config::FileAgents& more, std::uint32_t peer) -> Status {
+Status Configurator::apply_agents(config::Config& next, Time now) {
+  const auto put_all = [&](const std::vector<config::StaticAgent>& agents, config::FileAgents& more,
+                           std::uint32_t peer) -> Status {
     Status ok;
     const auto put_one = [&](const config::StaticAgent& agent) {
       ok = put(agent, peer, now);
       return ok.has_value();
     };
-    if (std::ranges::all_of(agents, put_one)) more.for_each(put_one);
+    if (std::ranges::all_of(agents, put_one)) more.consume(put_one);
     return ok;
   };
   if (auto ok = put_all(next.agents, next.file_agents, kNoIndex); !ok) return ok;
-  for (const auto& peer : next.peers) {
+  for (auto& peer : next.peers) {
     const std::uint32_t number = forwarding_.find_peer(peer.name);
     if (auto ok = put_all(peer.agents, peer.file_agents, number); !ok) return ok;
   }

@@ -34,14 +34,15 @@ class Configurator {
 
   // Why `next` cannot take the place of what is in effect, beside what config::check_reload says.
   Status check(const config::Config& next) const;
-  // After check(). An error here is one of memory or tables; what could be done is done.
-  Status apply(const config::Config& next, Time now);
+  // After check(). An error here is one of memory or tables; what could be done is done. The texts
+  // of its files are consumed.
+  Status apply(config::Config& next, Time now);
 
  private:
   void apply_tenants(const config::Config& next);
   void apply_ports(const config::Config& next);
   Status apply_peers(const config::Config& next);
-  Status apply_agents(const config::Config& next, Time now);
+  Status apply_agents(config::Config& next, Time now);
   Status put(const config::StaticAgent& agent, std::uint32_t peer, Time now);
   void drop_outdated_peers(const config::Config& next);
 

@@ -208,6 +208,31 @@ TEST_F(Folder, ATextThatWasLetGoStillTellsWhetherAnotherIsTheSame) {
   EXPECT_EQ(agents_in(config), 2U);
 }
 
+TEST_F(Folder, ATextCanBeTakenOverInPieces) {
+  std::string text;
+  for (unsigned n = 0; n < 100'000; ++n)
+    text += "a/b/c/" + std::to_string(n) + " 1 1.1.1.1:" + std::to_string(1 + n % 60'000) + "\n";
+  text.pop_back();
+  ASSERT_GT(text.size(), 2'000'000U);
+  FileAgents agents(text, true, 100'000);
+  FileAgents whole = agents;
+  unsigned seen = 0;
+  const auto look = [&](const StaticAgent& agent) {
+    EXPECT_EQ(agent.name, "a/b/c/" + std::to_string(seen));
+    EXPECT_EQ(agent.endpoint.port, 1 + seen % 60'000);
+    return ++seen != 90'000;
+  };
+  agents.for_each(look);
+  EXPECT_EQ(seen, 90'000U);
+  seen = 0;
+  whole = FileAgents(text, true, 100'000);
+  whole.consume(look);
+  EXPECT_EQ(seen, 90'000U) << "until it is told to stop";
+  whole.consume(look);
+  EXPECT_EQ(seen, 90'000U) << "nothing is left";
+  EXPECT_EQ(whole, agents);
+}
+
 TEST_F(Folder, NobodyInAFileIsTheRouter) {
   std::string text = "\nrouter/x/y/z 1 1.1.1.1:1\n";
   text += sluice::to_string(id_of_name("router/r"));

@@ -36,7 +36,7 @@ class ConfiguratorTest : public ::testing::Test {
     EXPECT_TRUE(config) << config.error().message();
     return config.value_or(config::Config{});
   }
-  Status apply(const config::Config& next) {
+  Status apply(config::Config next) {
     if (auto ok = configurator_.check(next); !ok) return ok;
     return configurator_.apply(next, {});
   }
