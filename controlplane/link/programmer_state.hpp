@@ -116,12 +116,11 @@ struct Programmer::State final : Feed {
   std::shared_ptr<const BaseImage> adopting;
   IdHasher base_hasher;
   std::uint64_t adopted = 0;                 // entries of the image that a route has
-  std::vector<std::uint32_t> adopt_handles;  // by position in its dictionary
   bool unsure = false;                       // an id without a route may be in the base
   std::uint64_t base_routes = 0;             // live ones of a kind that a base can have
   std::array<std::uint64_t, 2> base_same{};  // live routes that each base says the same of
   std::uint64_t tombstones = 0;
-  std::vector<std::uint32_t> tombstone_slots;  // may hold one twice, or one that lives again
+  std::vector<std::uint32_t> tombstone_slots;  // each once; may hold one that lives again
   enum class BasePhase : std::uint8_t { kIdle, kWaiting, kBegin, kAdjacencies, kCommit };
   BasePhase base_phase = BasePhase::kIdle;
   std::uint32_t base_position = 0;
@@ -168,8 +167,10 @@ struct Programmer::State final : Feed {
   bool retained(std::uint32_t slot) const;
   void differs(std::uint32_t slot);  // from every base, from now on
   void bury(std::uint32_t slot);     // deleted and retained
+  void list_tombstone(std::uint32_t slot);
   void delete_unknown(const Id& id);
   void mark_if_in_base(std::uint32_t slot);  // a new one, when an id without a route may be there
+  bool says_the_same(const RouteEntry& entry, Action of_image) const;  // the one being adopted
   void adopt_burst(const std::uint32_t* slots, const Id* ids, unsigned n);
   void set_marks(std::uint32_t slot, bool same_too);  // of the base being made
   void forget_making();

@@ -181,7 +181,7 @@ std::size_t Programmer::route_count() const {
 }
 
 std::size_t Programmer::route_memory_bytes() const {
-  return state_->routes.memory_bytes();
+  return state_->routes.memory_bytes() + state_->tombstone_slots.capacity() * sizeof(std::uint32_t);
 }
 
 }  // namespace sluice::controlplane

@@ -56,23 +56,42 @@ void Programmer::State::differs(std::uint32_t slot) {
 
 void Programmer::State::bury(std::uint32_t slot) {
   ++tombstones;
+  list_tombstone(slot);
+}
+
+// A place stays retained, and so its own, until tidy_tombstones() goes over the list: an agent that
+// comes and goes is in it once.
+void Programmer::State::list_tombstone(std::uint32_t slot) {
+  RouteEntry& entry = routes.at(slot);
+  if (entry.listed != 0) return;
+  entry.listed = 1;
   tombstone_slots.push_back(slot);
 }
 
 // An id without a route that the base may have: known only by looking it up.
 void Programmer::State::delete_unknown(const Id& id) {
-  if (!unsure || !base || base->view.find(base_hasher(id)) == 0) return;
+  const bool now = unsure && base && base->view.find(base_hasher(id)) != 0;
+  // What was not compared yet, adopt_missing will find gone.
+  const bool next =
+      adopting && making_cursor == kNoIndex && adopting->view.find(base_hasher(id)) != 0;
+  if (!now && !next) return;
   const std::uint32_t slot = routes.insert(id);
-  routes.at(slot).flags |= route_flag::in_base(current_base);
-  routes.at(slot).flags |= route_flag::kDeleted;
+  RouteEntry& entry = routes.at(slot);
+  if (now) entry.flags |= route_flag::in_base(current_base);
+  if (next) entry.flags |= route_flag::in_base(1 - current_base);
+  entry.flags |= route_flag::kDeleted;
   bury(slot);
   queue_route(slot);
 }
 
 void Programmer::State::mark_if_in_base(std::uint32_t slot) {
   RouteEntry& entry = routes.at(slot);
-  if (!unsure || !base || base->view.find(base_hasher(entry.id)) == 0) return;
-  entry.flags |= route_flag::in_base(current_base);
+  if (unsure && base && base->view.find(base_hasher(entry.id)) != 0)
+    entry.flags |= route_flag::in_base(current_base);
+  // A place that the adoption has passed already.
+  if (!adopting || slot >= making_cursor || adopting->view.find(base_hasher(entry.id)) == 0) return;
+  entry.flags |= route_flag::in_base(1 - current_base);
+  ++adopted;
 }
 
 void Programmer::State::set_marks(std::uint32_t slot, bool same_too) {
@@ -103,11 +122,8 @@ void Programmer::State::take_into_use(std::shared_ptr<const BaseImage> image) {
 // dataplane judged the deletion by the base before.
 void Programmer::State::tidy_tombstones() {
   tombstones = 0;
-  auto slots = std::exchange(tombstone_slots, {});
-  std::ranges::sort(slots);
-  const auto twice = std::ranges::unique(slots);
-  slots.erase(twice.begin(), twice.end());
-  for (const auto slot : slots) {
+  for (const auto slot : std::exchange(tombstone_slots, {})) {
+    routes.at(slot).listed = 0;
     const std::uint8_t flags = routes.at(slot).flags;
     if ((flags & route_flag::kUsed) == 0 || (flags & route_flag::kDeleted) == 0) continue;
     if (retained(slot)) {
@@ -170,11 +186,6 @@ void RouteBase::begin_adopt(std::shared_ptr<const BaseImage> image, const IdHash
   state_.base_hasher = hasher;
   state_.adopted = 0;
   state_.unsure = false;
-  // Where the destinations of the image are among our adjacencies.
-  state_.adopt_handles.clear();
-  const auto& view = state_.adopting->view;
-  for (std::uint32_t position = 0; position < view.dictionary_size(); ++position)
-    state_.adopt_handles.push_back(state_.adjacencies.find(key_of(view.destination(position))));
 }
 
 bool RouteBase::adopt(std::uint32_t places) {
@@ -196,7 +207,9 @@ bool RouteBase::adopt(std::uint32_t places) {
     }
     state_.adopt_burst(slots.data(), ids.data(), n);
   }
-  return state_.making_cursor < end;
+  if (state_.making_cursor < end) return true;
+  state_.making_cursor = kNoIndex;  // new places count as passed, wherever they lie
+  return false;
 }
 
 void Programmer::State::adopt_burst(const std::uint32_t* slots, const Id* ids, unsigned n) {
@@ -207,15 +220,19 @@ void Programmer::State::adopt_burst(const std::uint32_t* slots, const Id* ids, u
   for (unsigned i = 0; i < n; ++i) {
     if (actions[i] == 0) continue;
     ++adopted;
-    const RouteEntry& entry = routes.at(slots[i]);
-    const Action action = Action::from_bits(actions[i]);
-    const bool adjacency = action.kind() == ActionKind::kAdjacency;
-    const bool listed = adjacency && action.index() < adopt_handles.size();
-    const std::uint32_t handle = listed ? adopt_handles[action.index()] : kNoIndex;
-    set_marks(slots[i], listed == adjacency && (entry.flags & route_flag::kDeleted) == 0 &&
-                            entry.kind == action.kind() && entry.handle == handle &&
-                            entry.udp_port == action.udp_port() && entry.tenant == action.tenant());
+    set_marks(slots[i], says_the_same(routes.at(slots[i]), Action::from_bits(actions[i])));
   }
+}
+
+// Destinations are compared by key: between two pieces a handle may become another's.
+bool Programmer::State::says_the_same(const RouteEntry& entry, Action of_image) const {
+  if ((entry.flags & route_flag::kDeleted) != 0 || entry.kind != of_image.kind() ||
+      entry.udp_port != of_image.udp_port() || entry.tenant != of_image.tenant())
+    return false;
+  if (entry.kind != ActionKind::kAdjacency) return true;
+  const auto& view = adopting->view;
+  return of_image.index() < view.dictionary_size() &&
+         adjacencies.slots[entry.handle].key == key_of(view.destination(of_image.index()));
 }
 
 const std::shared_ptr<const BaseImage>& RouteBase::adopting() const {
@@ -238,15 +255,12 @@ void RouteBase::adopt_missing(std::span<const Id> ids, const std::function<bool(
     RouteEntry& entry = state_.routes.at(slot);
     entry.flags |= route_flag::kDeleted;
     entry.flags |= route_flag::in_base(1 - state_.current_base);
-    // A place that is used again may lie anywhere; all of them have been looked at by now.
-    state_.making_cursor = std::max(state_.making_cursor, slot + 1);
-    state_.tombstone_slots.push_back(slot);
+    state_.bury(slot);
   }
 }
 
 void RouteBase::finish_adopt() {
   if (!state_.adopting) return;
-  state_.adopt_handles = {};
   state_.take_into_use(state_.adopting);
 }
 
@@ -285,7 +299,8 @@ void RouteBase::refused() {
 
 RouteBase::Counts RouteBase::counts() const {
   const std::uint64_t same = state_.base ? state_.base_same[state_.current_base] : 0;
-  return {state_.base_routes, state_.base_routes - same, state_.base ? state_.tombstones : 0};
+  return {state_.base_routes, state_.base_routes - same, state_.base ? state_.tombstones : 0,
+          state_.live_routes - state_.base_routes};
 }
 
 // ---- what is sent ------------------------------------------------------------------------------

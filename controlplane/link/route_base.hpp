@@ -65,7 +65,8 @@ class RouteBase {
   // Compares the routes of the next `places` with it; false: there are no more.
   bool adopt(std::uint32_t places);
   const std::shared_ptr<const BaseImage>& adopting() const;
-  // Entries of the image that no route has; unless it is 0, adopt_missing must be told all ids.
+  // When adopt() has seen all: entries of the image that no route has; unless it is 0,
+  // adopt_missing must be told all ids, in pieces of which routes may change in between.
   std::uint64_t adopt_unknown() const;
   // Ids that the image has. Those without a route are deleted, unless `keep` says that their route
   // is still to come.
@@ -84,6 +85,7 @@ class RouteBase {
     std::uint64_t routes = 0;     // that could be in a base
     std::uint64_t uncovered = 0;  // of them, not in the one in use, or otherwise
     std::uint64_t deleted = 0;    // ids of the base in use that are gone
+    std::uint64_t others = 0;     // routes that no base can have
   };
   Counts counts() const;
 

@@ -25,7 +25,8 @@ struct RouteEntry {
   std::uint16_t tenant;
   ActionKind kind;
   std::uint8_t flags;
-  std::uint16_t reserved;
+  std::uint8_t listed;  // 1: its slot is in the programmer's list of tombstones
+  std::uint8_t reserved;
 };
 static_assert(sizeof(RouteEntry) == 28);
 
