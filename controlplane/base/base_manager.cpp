@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <ctime>
 
-#include "controlplane/base/ids_file.hpp"
 #include "sluice/base/clock.hpp"
 #include "sluice/base/random.hpp"
 #include "sluice/base/unique_fd.hpp"
@@ -18,7 +17,9 @@ namespace {
 constexpr std::uint32_t kPlacesAtOnce = 16'384;
 constexpr std::uint32_t kAdoptAtOnce = 32'768;
 constexpr std::uint64_t kAfterFailureNs = 60 * kNsPerSecond;
-constexpr std::uint64_t kAnswerNs = 30 * kNsPerSecond;  // of the dataplane, to an offer
+// Of the dataplane, to an offer: it reads the file, from a disk that may be slow and busy.
+constexpr std::uint64_t kAnswerNs = 30 * kNsPerSecond;
+constexpr std::uint64_t kLeastBytesPerSecond = std::uint64_t{8} << 20;
 constexpr std::chrono::milliseconds kOfferAgain{5};
 constexpr std::string_view kSegment = ".segment";
 constexpr std::string_view kIds = ".ids";
@@ -32,14 +33,31 @@ std::string hex(const link::SegmentId& segment) {
 
 }  // namespace
 
-// A mapped file. Stays readable when its name is gone.
+// A mapped file. Stays readable, and can be offered, when its name is gone.
 class BaseManager::FileImage final : public BaseImage {
  public:
-  FileImage(store::BaseFile the_file, std::uint32_t the_number) : file(std::move(the_file)) {
+  static Result<std::shared_ptr<const FileImage>> open(store::Fs& fs, const std::string& path,
+                                                       std::uint32_t number) {
+    auto file = store::BaseFile::open(fs, path);
+    if (!file) return std::unexpected(file.error());
+    UniqueFd descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!descriptor) {
+      return fail(ErrorCode::kUnavailable,
+                  fmt::format("opening {}: {}", path, std::strerror(errno)), ErrorOrigin::kStore);
+    }
+    return std::shared_ptr<const FileImage>(
+        new FileImage(std::move(*file), std::move(descriptor), number));
+  }
+
+  const store::BaseFile file;
+  const UniqueFd descriptor;
+
+ private:
+  FileImage(store::BaseFile the_file, UniqueFd the_descriptor, std::uint32_t the_number)
+      : file(std::move(the_file)), descriptor(std::move(the_descriptor)) {
     view = file.view;
     number = the_number;
   }
-  const store::BaseFile file;
 };
 
 std::string_view to_string(BaseManagerInfo::State state) noexcept {
@@ -100,15 +118,16 @@ std::shared_ptr<const BaseManager::FileImage> BaseManager::find_newest() {
   if (!names) return nullptr;
   for (const auto& name : *names) {
     if (!name.ends_with(kSegment)) continue;
-    auto file = store::BaseFile::open(fs_, options_.directory + "/" + name);
-    if (!file) {
-      log(fmt::format("event=base_unusable error=\"{}\"", file.error().message()), true);
+    auto image = FileImage::open(fs_, options_.directory + "/" + name, number_ + 1);
+    if (!image) {
+      log(fmt::format("event=base_unusable error=\"{}\"", image.error().message()), true);
       continue;
     }
-    const auto& header = file->view.header();
+    const auto& header = (*image)->view.header();
     if (header.key_check != index::base_key_check(hasher_)) continue;  // of another hash key
     if (newest && newest->view.header().created_unix_s >= header.created_unix_s) continue;
-    newest = std::make_shared<FileImage>(std::move(*file), ++number_);
+    newest = std::move(*image);
+    ++number_;
   }
   return newest;
 }
@@ -140,22 +159,44 @@ void BaseManager::adopt(std::shared_ptr<const FileImage> image, const Status& ch
 void BaseManager::adopt_more(std::uint64_t run) {
   if (run != run_) return;
   if (routes_.adopt(kAdoptAtOnce)) return loop_.post([this, run] { adopt_more(run); });
-  const std::uint64_t unknown = routes_.adopt_unknown();
+  if (routes_.adopt_unknown() > 0) return adopt_unknown(run);
+  finish_adopting();
+}
+
+// Its routes that nobody has any more have to be deleted, each by its id.
+void BaseManager::adopt_unknown(std::uint64_t run) {
   const auto& view = routes_.adopting()->view;
-  info_.adopted = view.entries() - unknown;
-  if (unknown > 0) {
-    const auto& segment = view.header().id;
-    const auto ok =
-        read_ids(fs_, path_of(segment, kIds), segment, view.entries(),
-                 [this](std::span<const Id> ids) { routes_.adopt_missing(ids, keep_); });
-    if (!ok) {
-      // Without the ids nobody could tell the dataplane which of its routes are outdated.
-      log(fmt::format("event=base_unusable error=\"{}\"", ok.error().message()), true);
-      info_.adopted = 0;
-      routes_.abort();
-      return end_adopting();
-    }
-  }
+  const auto& segment = view.header().id;
+  auto ids = IdsReader::open(fs_, path_of(segment, kIds), segment, view.entries());
+  if (!ids) return abort_adopting(ids.error());
+  ids_ = std::move(*ids);
+  checker_ = std::thread([this, run] {
+    auto ok = ids_->verify([this] { return !stopping_.load(); });
+    loop_.post([this, run, ok = std::move(ok)] {
+      if (run != run_) return;
+      checker_.join();
+      ok ? adopt_ids(run) : abort_adopting(ok.error());
+    });
+  });
+}
+
+void BaseManager::adopt_ids(std::uint64_t run) {
+  if (run != run_) return;
+  const auto ids = ids_->next(kAdoptAtOnce);
+  if (ids.empty()) return finish_adopting();
+  routes_.adopt_missing(ids, keep_);
+  loop_.post([this, run] { adopt_ids(run); });
+}
+
+// Without the ids nobody could tell the dataplane which of its routes are outdated.
+void BaseManager::abort_adopting(const Error& error) {
+  log(fmt::format("event=base_unusable error=\"{}\"", error.message()), true);
+  routes_.abort();
+  end_adopting();
+}
+
+void BaseManager::finish_adopting() {
+  info_.adopted = routes_.adopting()->view.entries() - routes_.adopt_unknown();
   routes_.finish_adopt();
   const auto counts = routes_.counts();
   log(fmt::format("event=base_adopted entries={} known={} uncovered={} deleted={}",
@@ -165,19 +206,22 @@ void BaseManager::adopt_more(std::uint64_t run) {
 }
 
 void BaseManager::end_adopting() {
+  ids_.reset();
   step_ = Step::kIdle;
   tidy_files();
 }
 
-// Only the files of the base in use stay.
+// Only the files of the base in use stay, and those of the one that is to follow it.
 void BaseManager::tidy_files() {
   const auto names = fs_.list(options_.directory);
   if (!names) return;
-  const auto keep = routes_.current() ? hex(routes_.current()->id()) : std::string();
+  const auto current = routes_.current() ? hex(routes_.current()->id()) : std::string();
+  const auto next = making_ ? hex(*making_) : std::string();
   for (const auto& name : *names) {
     const bool ours = name.ends_with(kSegment) || name.ends_with(kIds) || name.ends_with(".new");
-    const bool in_use = !keep.empty() && name.starts_with(keep) && !name.ends_with(".new");
-    if (!ours || in_use) continue;
+    const bool in_use = !current.empty() && name.starts_with(current) && !name.ends_with(".new");
+    const bool in_making = !next.empty() && name.starts_with(next);
+    if (!ours || in_use || in_making) continue;
     [[maybe_unused]] const auto removed = fs_.remove(options_.directory + "/" + name);
   }
 }
@@ -197,15 +241,20 @@ bool BaseManager::settled() const {
 bool BaseManager::is_due() const {
   if (!options_.enabled || step_ != Step::kIdle) return false;
   const auto counts = routes_.counts();
-  const std::uint64_t differ = counts.uncovered + counts.deleted;
-  const std::uint64_t entries = routes_.current() ? routes_.current()->view.entries() : 0;
-  if (differ <= std::max(options_.delta_max, entries / 10) && !table_is_short()) return false;
+  if (counts.uncovered + counts.deleted <= most_different()) return false;
   return loop_.monotonic_ns() >= not_before_ns_;
 }
 
+// Half of the dataplane's table is left for what comes while a base is built and loaded.
+std::uint64_t BaseManager::most_different() const {
+  const std::uint64_t entries = routes_.current() ? routes_.current()->view.entries() : 0;
+  const std::uint64_t others = std::min(routes_.counts().others, options_.table_routes);
+  return std::min(std::max(options_.delta_max, entries / 10), (options_.table_routes - others) / 2);
+}
+
 void BaseManager::tick() {
-  if (offered_ns_ != 0 && loop_.monotonic_ns() > offered_ns_ + kAnswerNs) {
-    offered_ns_ = 0;
+  if (answer_by_ns_ != 0 && loop_.monotonic_ns() > answer_by_ns_) {
+    answer_by_ns_ = 0;
     log("event=base_unanswered", true);
     if (routes_.waiting()) routes_.refused();
   }
@@ -221,22 +270,25 @@ void BaseManager::begin_build() {
   const std::uint64_t run = ++run_;
   build_began_ns_ = loop_.monotonic_ns();
   const link::SegmentId segment = random_bytes<16>();
+  making_ = segment;
   routes_.begin_snapshot();
   told_.clear();
   piece_.reset();
-  BuildPlan plan{.segment_path = path_of(segment, kSegment),
+  const auto counts = routes_.counts();
+  BuildPlan plan{.routes = counts.routes,
+                 .segment_path = path_of(segment, kSegment),
                  .ids_path = path_of(segment, kIds),
                  .options = {.key = options_.key,
                              .id = segment,
                              .created_unix_s = realtime_ns() / kNsPerSecond,
                              .threads = options_.threads},
-                 .bytes_per_second = options_.bytes_per_second};
+                 // Routes that find no place wait for it: nothing else is as urgent.
+                 .bytes_per_second = table_is_short() ? 0 : options_.bytes_per_second};
   job_ = std::make_unique<BuildJob>(
       fs_, std::move(plan), [this, run] { loop_.post([this, run] { feed_build(run); }); },
       [this, run](Result<store::BaseInfo> built) {
         loop_.post([this, run, built = std::move(built)] { end_build(run, built); });
       });
-  const auto counts = routes_.counts();
   log(fmt::format("event=base_build_begun routes={} uncovered={} deleted={}", counts.routes,
                   counts.uncovered, counts.deleted));
   feed_build(run);
@@ -271,17 +323,17 @@ void BaseManager::end_build(std::uint64_t run, Result<store::BaseInfo> built) {
   job_.reset();
   piece_.reset();
   if (!built) return build_failed(built.error());
-  auto file = store::BaseFile::open(fs_, path_of(built->id, kSegment));
-  if (!file) return build_failed(file.error());
+  auto image = FileImage::open(fs_, path_of(built->id, kSegment), ++number_);
+  if (!image) return build_failed(image.error());
   info_.last_build_ns = loop_.monotonic_ns() - build_began_ns_;
   not_before_ns_ = loop_.monotonic_ns() + options_.interval_ns;
   ++info_.built;
   log(fmt::format("event=base_built entries={} bytes={} destinations={} milliseconds={}",
                   built->entries, built->bytes, built->destinations,
                   info_.last_build_ns / kNsPerMs));
-  built_ = std::make_shared<FileImage>(std::move(*file), ++number_);
+  built_ = std::move(*image);
   step_ = Step::kBuilt;
-  offered_ns_ = 0;
+  answer_by_ns_ = 0;
   hand_over();
 }
 
@@ -293,8 +345,14 @@ void BaseManager::build_failed(const Error& error) {
   job_.reset();
   piece_.reset();
   built_.reset();
+  making_.reset();
   routes_.abort();
   step_ = Step::kIdle;
+}
+
+void BaseManager::install_built() {
+  routes_.install(std::exchange(built_, nullptr));
+  making_.reset();
 }
 
 // A dataplane that is there has to load it first; one that comes later gets it with its first
@@ -302,11 +360,11 @@ void BaseManager::build_failed(const Error& error) {
 void BaseManager::hand_over() {
   switch (link_.state()) {
     case LinkState::kDisconnected:
-      routes_.install(std::exchange(built_, nullptr));
+      install_built();
       step_ = Step::kIdle;
       return tidy_files();
     case LinkState::kReady:
-      if (offered_ns_ == 0) offer(built_);
+      if (answer_by_ns_ == 0) offer(built_);
       return;
     default:
       return;
@@ -316,26 +374,30 @@ void BaseManager::hand_over() {
 // ---- the dataplane -----------------------------------------------------------------------------
 
 void BaseManager::offer(const std::shared_ptr<const BaseImage>& image) {
-  const auto path = path_of(image->id(), kSegment);
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  Status ok;
-  if (file.get() < 0) {
-    ok = fail(ErrorCode::kUnavailable, fmt::format("opening {}: {}", path, std::strerror(errno)),
-              ErrorOrigin::kStore);
-  } else {
-    ok = link_.offer(image->id(), file.get());
-  }
+  const auto& file = static_cast<const FileImage&>(*image);  // all that we take into use are
+  const auto ok = link_.offer(image->id(), file.descriptor.get());
   if (ok) {
-    offered_ns_ = std::max<std::uint64_t>(loop_.monotonic_ns(), 1);
+    answer_by_ns_ = loop_.monotonic_ns() + kAnswerNs +
+                    image->view.header().total_bytes / kLeastBytesPerSecond * kNsPerSecond;
     return;
   }
+  // One that was built is offered again with a later tick.
+  if (ok.error().code() == ErrorCode::kExhausted) return image == built_ ? void() : offer_soon();
   log(fmt::format("event=base_offer_failed error=\"{}\"", ok.error().message()), true);
   if (image == built_) return build_failed(ok.error());
   routes_.refused();
 }
 
+// To a replay that waits for it.
+void BaseManager::offer_soon() {
+  loop_.after(kOfferAgain, [this, run = run_, link = links_] {
+    if (run == run_ && link == links_ && routes_.waiting()) offer(routes_.current());
+  });
+}
+
 void BaseManager::on_state(LinkState state) {
-  offered_ns_ = 0;
+  ++links_;
+  answer_by_ns_ = 0;
   if (state == LinkState::kDisconnected && step_ == Step::kPruning) step_ = Step::kIdle;
   if (state == LinkState::kSyncing && routes_.waiting()) offer(routes_.current());
 }
@@ -344,10 +406,11 @@ void BaseManager::on_event(const link::Event& event) {
   switch (event.kind) {
     case link::EventKind::kBaseLoaded: {
       const auto& loaded = event.body.base_loaded;
-      offered_ns_ = 0;
+      const auto& asked = routes_.waiting() ? routes_.current() : built_;
+      if (!asked || asked->id() != loaded.segment) return;
+      answer_by_ns_ = 0;
       if (routes_.waiting()) return routes_.loaded(loaded.segment);
-      if (step_ != Step::kBuilt || !built_ || built_->id() != loaded.segment) return;
-      routes_.install(std::exchange(built_, nullptr));
+      install_built();
       step_ = Step::kPruning;
       return;
     }
@@ -379,13 +442,8 @@ void BaseManager::on_refused(const link::BaseRefused& refused) {
   const bool fresh = built_ && built_->id() == refused.segment;
   if (!replayed && !fresh) return;
   // The key is on its way over the other channel.
-  if (refused.reason == link::BaseRefusal::kNoHashKey) {
-    return loop_.after(kOfferAgain, [this, run = run_, segment = refused.segment] {
-      if (run != run_ || !routes_.waiting() || routes_.current()->id() != segment) return;
-      offer(routes_.current());
-    });
-  }
-  offered_ns_ = 0;
+  if (refused.reason == link::BaseRefusal::kNoHashKey) return offer_soon();
+  answer_by_ns_ = 0;
   ++info_.refused;
   const std::string why = fmt::format("the dataplane refused it: {} (offset {})",
                                       link::info(refused.reason).text, refused.offset);

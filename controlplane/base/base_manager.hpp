@@ -12,11 +12,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
 
 #include "controlplane/base/build_job.hpp"
+#include "controlplane/base/ids_file.hpp"
 #include "controlplane/link/link.hpp"
 #include "controlplane/link/route_base.hpp"
 #include "controlplane/store/base_file.hpp"
@@ -27,8 +29,8 @@ struct BaseManagerOptions {
   std::string directory;  // of the segment files
   HashKey key;
   bool enabled = true;
-  std::uint64_t table_routes = 0;  // what the dataplane can have beside a base
-  std::uint64_t delta_max = 100'000;
+  std::uint64_t table_routes = 0;     // what the dataplane can have beside a base
+  std::uint64_t delta_max = 100'000;  // at most half of that counts
   std::uint64_t interval_ns = 0;
   std::uint64_t bytes_per_second = 0;
   unsigned threads = 1;
@@ -104,17 +106,24 @@ class BaseManager {
   void adopt(std::shared_ptr<const FileImage> image, const Status& checked);
   void adopt_more(std::uint64_t run);
   void end_adopting();
+  void adopt_unknown(std::uint64_t run);
+  void adopt_ids(std::uint64_t run);
+  void abort_adopting(const Error& error);
+  void finish_adopting();
   void tidy_files();
 
   bool table_is_short() const;
   bool is_due() const;
+  std::uint64_t most_different() const;
   void begin_build();
   void feed_build(std::uint64_t run);
   void fill(BuildJob::Piece& piece);
   void end_build(std::uint64_t run, Result<store::BaseInfo> built);
   void build_failed(const Error& error);
   void hand_over();
+  void install_built();
   void offer(const std::shared_ptr<const BaseImage>& image);
+  void offer_soon();
   void on_refused(const link::BaseRefused& refused);
   void log(const std::string& line, bool warn = false) const {
     if (log_) log_(line, warn);
@@ -136,10 +145,13 @@ class BaseManager {
   std::unique_ptr<BuildJob> job_;
   std::unique_ptr<BuildJob::Piece> piece_;  // that the job had no room for
   std::vector<AdjacencyKey> told_;          // by handle, what the job knows
+  std::optional<link::SegmentId> making_;   // of the job, or of built_: its files stay
   std::shared_ptr<const BaseImage> built_;  // not in use yet
+  std::unique_ptr<IdsReader> ids_;          // of the base that is being adopted
   std::uint64_t build_began_ns_ = 0;
   std::uint64_t not_before_ns_ = 0;
-  std::uint64_t offered_ns_ = 0;
+  std::uint64_t answer_by_ns_ = 0;  // 0: no offer waits
+  std::uint64_t links_ = 0;         // changes of the link's state
   std::thread checker_;
   std::atomic<bool> stopping_{false};
 };

@@ -1,8 +1,19 @@
 #include "controlplane/base/build_job.hpp"
 
+#include <fmt/format.h>
+
 #include "controlplane/base/ids_file.hpp"
 
 namespace sluice::controlplane {
+
+namespace {
+
+constexpr std::uint64_t kBytesPerRoute = sizeof(Id) + 13;  // of both files
+// The store has to go on writing on the same disk.
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+constexpr std::uint64_t kSpareBytes = 64 * kMiB;
+
+}  // namespace
 
 BuildJob::BuildJob(store::Fs& fs, BuildPlan plan, std::function<void()> room,
                    std::function<void(Result<store::BaseInfo>)> done)
@@ -62,7 +73,21 @@ void BuildJob::run() {
   if (!stop_) done_(std::move(built));
 }
 
+// Before a byte is written: a base that does not fit must not fill the disk again and again.
+Status BuildJob::check_room() const {
+  const auto folder = store::parent_dir(plan_.segment_path);
+  const auto space = fs_.space(folder);
+  if (!space) return std::unexpected(space.error());
+  const std::uint64_t needed = plan_.routes * kBytesPerRoute + kSpareBytes;
+  if (space->free_bytes >= needed) return {};
+  return fail(ErrorCode::kExhausted,
+              fmt::format("a base of {} routes needs {} MiB in {}, {} MiB are free", plan_.routes,
+                          needed / kMiB, folder, space->free_bytes / kMiB),
+              ErrorOrigin::kStore);
+}
+
 Result<store::BaseInfo> BuildJob::build() {
+  if (auto room = check_room(); !room) return std::unexpected(room.error());
   auto ids = IdsWriter::create(fs_, plan_.ids_path, plan_.options.id);
   if (!ids) return std::unexpected(ids.error());
   store::BaseBuilder builder(plan_.options);

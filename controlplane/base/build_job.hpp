@@ -19,6 +19,7 @@
 namespace sluice::controlplane {
 
 struct BuildPlan {
+  std::uint64_t routes = 0;  // about as many will come
   std::string segment_path;
   std::string ids_path;
   store::BaseOptions options;
@@ -49,6 +50,7 @@ class BuildJob {
 
   void run();
   Result<store::BaseInfo> build();
+  Status check_room() const;
   Status add(const Piece& piece, store::BaseBuilder& builder, class IdsWriter& ids);
   bool take(Piece& piece);  // false: cancelled
 

@@ -13,7 +13,7 @@ namespace {
 constexpr std::array<std::uint8_t, 8> kMagic{'S', 'L', 'U', 'I', 'D', 'S', '1', '\n'};
 constexpr std::size_t kHeaderBytes = kMagic.size() + sizeof(link::SegmentId);
 constexpr std::size_t kBufferBytes = std::size_t{256} << 10;
-constexpr std::size_t kPieceIds = 4096;
+constexpr std::size_t kCheckBytes = std::size_t{4} << 20;
 static_assert(sizeof(Id) == 16);
 
 std::unexpected<Error> damaged(const std::string& path, const std::string& what) {
@@ -55,11 +55,12 @@ Status IdsWriter::finish() {
   return fs_->sync_dir(store::parent_dir(path_));
 }
 
-Status read_ids(store::Fs& fs, const std::string& path, const link::SegmentId& segment,
-                std::uint64_t entries, const std::function<void(std::span<const Id>)>& take) {
+Result<std::unique_ptr<IdsReader>> IdsReader::open(store::Fs& fs, const std::string& path,
+                                                   const link::SegmentId& segment,
+                                                   std::uint64_t entries) {
   auto file = fs.open(path, store::OpenMode::kRead);
   if (!file) return std::unexpected(file.error());
-  const auto mapping = (*file)->map();
+  auto mapping = (*file)->map();
   if (!mapping) return std::unexpected(mapping.error());
   const auto bytes = (*mapping)->bytes();
   (*mapping)->advise(store::Advice::kSequential, 0, bytes.size());
@@ -72,18 +73,29 @@ Status read_ids(store::Fs& fs, const std::string& path, const link::SegmentId& s
   if (!std::ranges::equal(bytes.subspan(kMagic.size(), segment.size()), segment)) {
     return damaged(path, "it is of another segment");
   }
+  return std::unique_ptr<IdsReader>(new IdsReader(path, std::move(*mapping), entries));
+}
+
+Status IdsReader::verify(const std::function<bool()>& go_on) const {
+  const auto bytes = mapping_->bytes();
   const auto content = bytes.first(bytes.size() - 4);
-  if (crc32c(content) != sluice::load<std::uint32_t>(bytes.data() + content.size())) {
-    return damaged(path, "its checksum is wrong");
+  std::uint32_t check = 0;
+  for (std::size_t at = 0; at < content.size(); at += kCheckBytes) {
+    if (!go_on()) return fail(ErrorCode::kUnavailable, "cancelled");
+    check = crc32c(content.subspan(at, std::min(kCheckBytes, content.size() - at)), check);
   }
-  std::vector<Id> piece;
-  for (std::uint64_t done = 0; done < entries; done += piece.size()) {
-    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kPieceIds, entries - done)));
-    std::memcpy(piece.data(), bytes.data() + kHeaderBytes + done * sizeof(Id),
-                piece.size() * sizeof(Id));
-    take(piece);
+  if (check != sluice::load<std::uint32_t>(bytes.data() + content.size())) {
+    return damaged(path_, "its checksum is wrong");
   }
   return {};
+}
+
+std::span<const Id> IdsReader::next(std::size_t most) {
+  piece_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(most, entries_ - done_)));
+  const auto* from = mapping_->bytes().data() + kHeaderBytes + done_ * sizeof(Id);
+  if (!piece_.empty()) std::memcpy(piece_.data(), from, piece_.size() * sizeof(Id));
+  done_ += piece_.size();
+  return piece_;
 }
 
 }  // namespace sluice::controlplane

@@ -37,9 +37,26 @@ class IdsWriter {
   std::uint32_t check_ = 0;
 };
 
-// All ids in pieces, after the whole file was checked. kCorrupt: it is damaged, or of another
-// segment, or does not have `entries` ids.
-Status read_ids(store::Fs& fs, const std::string& path, const link::SegmentId& segment,
-                std::uint64_t entries, const std::function<void(std::span<const Id>)>& take);
+class IdsReader {
+ public:
+  // Reads a page only. kCorrupt: it is of another segment, or does not have `entries` ids.
+  static Result<std::unique_ptr<IdsReader>> open(store::Fs& fs, const std::string& path,
+                                                 const link::SegmentId& segment,
+                                                 std::uint64_t entries);
+  // Every byte, before any id is believed; `go_on` may end it (kUnavailable). Any thread.
+  Status verify(const std::function<bool()>& go_on) const;
+  // At most `most` more, valid until the next call; empty at the end.
+  std::span<const Id> next(std::size_t most);
+
+ private:
+  IdsReader(std::string path, std::shared_ptr<const store::Mapping> mapping, std::uint64_t entries)
+      : path_(std::move(path)), mapping_(std::move(mapping)), entries_(entries) {}
+
+  std::string path_;
+  std::shared_ptr<const store::Mapping> mapping_;
+  std::uint64_t entries_;
+  std::uint64_t done_ = 0;
+  std::vector<Id> piece_;
+};
 
 }  // namespace sluice::controlplane

@@ -55,6 +55,102 @@ class BaseEventsTest : public BaseManagerTest {
   }
 };
 
+TEST_F(BaseEventsTest, ABaseComesBeforeTheTableIsFull) {
+  kill();
+  table_routes_ = 2000;
+  delta_max_ = 100'000;  // larger than the table
+  boot();
+  start();
+  fill(0, 1500);
+  settle();
+  expect_right(1500);
+  EXPECT_TRUE(dataplane_->has_base());
+}
+
+TEST_F(BaseEventsTest, ATenthOfALargeBaseMayBeMoreThanTheTable) {
+  start();
+  fill(0, 20'000);
+  settle();
+  kill();
+  table_routes_ = 1000;
+  boot();
+  start();
+  const auto before = manager().info().built;
+  for (unsigned n = 0; n < 800; ++n)
+    set(n, 1 + n % 17, 9);
+  now_ns_ += 70 * kNsPerSecond;
+  settle();
+  expect_right(20'000);
+  EXPECT_EQ(manager().info().built, before + 1);
+  EXPECT_EQ(counts().uncovered, 0u);
+}
+
+// Groups and the router's own take places of the table that no base takes away.
+TEST_F(BaseEventsTest, RoutesThatNoBaseCanHaveCountToo) {
+  kill();
+  table_routes_ = 2000;
+  delta_max_ = 500;
+  boot();
+  start();
+  for (unsigned n = 50'000; n < 51'200; ++n)
+    ASSERT_TRUE(programmer().set_route(id_of(n), {ActionKind::kLocal, kNoIndex, 0, 0}));
+  fill(0, 350);
+  settle();
+  EXPECT_FALSE(dataplane_->has_base());
+  fill(350, 450);
+  settle();
+  EXPECT_TRUE(dataplane_->has_base());
+}
+
+TEST_F(BaseEventsTest, ABaseThatIsBuiltKeepsItsFilesWhenAnotherIsDone) {
+  start();
+  fill(0, kMoreThanAPiece);
+  settle();
+  ASSERT_EQ(manager().info().built, 1u);
+  now_ns_ += 70 * kNsPerSecond;
+  fill(100'000, 100'000 + kMoreThanAPiece);
+  pump();
+  manager().tick();
+  ASSERT_TRUE(building());
+  wait_until([this] { return files_being_made() > 0; });
+  // The link is lost and found: the dataplane is done with the base in use once more.
+  disconnect();
+  connect();
+  pump();
+  answer();
+  pump();
+  ASSERT_TRUE(building());
+  EXPECT_GT(files_being_made(), 0u);
+  settle();
+  EXPECT_EQ(manager().info().failed, 0u);
+  EXPECT_EQ(manager().info().built, 2u);
+  EXPECT_EQ(files(), 2u);
+  expect_right(100);
+}
+
+TEST_F(BaseEventsTest, ABaseThatWaitsToBeOfferedKeepsItsFileWhenAnotherIsDone) {
+  start();
+  fill(0, 500);
+  settle();
+  now_ns_ += 70 * kNsPerSecond;
+  fill(1000, 1500);
+  pump();
+  manager().tick();
+  ASSERT_TRUE(building());
+  run_until([this] { return !offers_.empty(); });
+  restart_dataplane();
+  connect();  // before the next tick
+  pump();
+  answer();
+  pump();
+  settle();
+  EXPECT_EQ(manager().info().failed, 0u);
+  EXPECT_EQ(manager().info().built, 2u);
+  EXPECT_EQ(counts().uncovered, 0u);
+  EXPECT_EQ(files(), 2u);
+  expect_right(1500);
+}
+
 TEST_F(BaseEventsTest, AnAgentThatComesAndGoesTakesOnePlace) {
   start();
   fill(0, 500);
@@ -148,6 +244,38 @@ TEST_F(BaseEventsTest, NeighboursThatChangeDuringTheAdoptionAreToldApart) {
   adopt_the_rest();
   settle();
   expect_right(kLast);
+}
+
+// A large segment on a slow disk takes its time; giving up would send millions of routes one by
+// one.
+TEST_F(BaseEventsTest, AnOfferThatCannotBeMadeNowIsMadeAgain) {
+  start();
+  fill(0, 500);
+  settle();
+  restart_dataplane();
+  offers_fail_ = 2;
+  connect();
+  pump();
+  EXPECT_EQ(offers_.size(), 0u);
+  run_until([this] { return !offers_.empty(); });
+  EXPECT_EQ(dataplane_->sent(), 0u);
+  answer();
+  pump();
+  expect_right(500);
+  EXPECT_TRUE(dataplane_->has_base());
+}
+
+TEST_F(BaseEventsTest, ABaseIsOfferedWhoeverTookItsFileAway) {
+  start();
+  fill(0, 500);
+  settle();
+  std::filesystem::remove_all(directory_);
+  restart_dataplane();
+  connect();
+  pump();
+  ASSERT_EQ(offers_.size(), 1u);
+  EXPECT_TRUE(programmer().base().current());
+  EXPECT_EQ(dataplane_->sent(), 0u);
 }
 
 }  // namespace

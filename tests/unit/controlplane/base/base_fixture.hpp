@@ -53,6 +53,10 @@ class BaseManagerTest : public ::testing::Test, public BaseLink {
   // ---- BaseLink
   LinkState state() const override { return state_; }
   Status offer(const link::SegmentId& segment, int file) override {
+    if (offers_fail_ > 0) {
+      --offers_fail_;
+      return fail(ErrorCode::kExhausted, "not now", ErrorOrigin::kDataplane, true);
+    }
     offers_.emplace_back(segment,
                          std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(file)));
     return {};
@@ -238,6 +242,7 @@ class BaseManagerTest : public ::testing::Test, public BaseLink {
   LinkState state_ = LinkState::kDisconnected;
   std::uint8_t epoch_ = 0;
   std::deque<std::pair<link::SegmentId, std::string>> offers_;
+  unsigned offers_fail_ = 0;  // as many of the next
   std::map<unsigned, Meaning> wanted_;
   std::set<unsigned> late_;  // known, but without a route when a process starts
   std::vector<std::string> warnings_;

@@ -26,22 +26,23 @@ TEST(IdsFileTest, IsCheckedAsAWhole) {
   for (unsigned n = 0; n < 40'000; ++n)
     ASSERT_TRUE(writer->add(id_of(n)));
   ASSERT_TRUE(writer->finish());
+  const auto yes = [] { return true; };
+  auto reader = IdsReader::open(*fs, path, segment, 40'000);
+  ASSERT_TRUE(reader);
+  ASSERT_TRUE((*reader)->verify(yes));
+  EXPECT_FALSE((*reader)->verify([] { return false; }));
   std::vector<Id> back;
-  const auto take = [&](std::span<const Id> ids) {
+  for (auto ids = (*reader)->next(7000); !ids.empty(); ids = (*reader)->next(7000))
     back.insert(back.end(), ids.begin(), ids.end());
-  };
-  ASSERT_TRUE(read_ids(*fs, path, segment, 40'000, take));
   ASSERT_EQ(back.size(), 40'000u);
   EXPECT_EQ(back[39'999], id_of(39'999));
-  EXPECT_FALSE(read_ids(*fs, path, segment, 39'999, take));
-  EXPECT_FALSE(read_ids(*fs, path, link::SegmentId{9, 8}, 40'000, take));
+  EXPECT_FALSE(IdsReader::open(*fs, path, segment, 39'999));
+  EXPECT_FALSE(IdsReader::open(*fs, path, link::SegmentId{9, 8}, 40'000));
   const std::uint8_t byte = 1;
   ASSERT_TRUE((*fs->open(path, store::OpenMode::kWrite))->write_at(300'000, {&byte, 1}));
-  back.clear();
-  const auto damaged = read_ids(*fs, path, segment, 40'000, take);
+  const auto damaged = (*reader)->verify(yes);
   ASSERT_FALSE(damaged);
   EXPECT_NE(damaged.error().message().find("x.ids: its checksum"), std::string::npos);
-  EXPECT_TRUE(back.empty()) << "nothing of it is believed";
   std::filesystem::remove_all(directory);
 }
 
