@@ -45,6 +45,11 @@ RoutesBase::RoutesBase(asio::io_context& io, Programmer& programmer, Link& link,
   });
 }
 
+std::uint64_t RoutesBase::table_routes() const {
+  const auto* status = link_.status();
+  return status == nullptr ? 0 : link::read(status->tables.routes_capacity);
+}
+
 void RoutesBase::set_policy(const config::Config& config) {
   manager_->set_policy(config.store.base_delta_max, config.store.base_interval_s * kNsPerSecond);
 }

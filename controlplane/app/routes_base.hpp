@@ -24,6 +24,7 @@ class RoutesBase final : public BaseLink {
   Status offer(const link::SegmentId& segment, int file) override {
     return link_.offer_base(segment, file);
   }
+  std::uint64_t table_routes() const override;
 
  private:
   Link& link_;

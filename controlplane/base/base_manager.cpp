@@ -228,9 +228,25 @@ void BaseManager::tidy_files() {
 
 // ---- building ----------------------------------------------------------------------------------
 
+std::uint64_t BaseManager::table_routes() const {
+  const std::uint64_t there = link_.table_routes();
+  return there == 0 ? options_.table_routes : std::min(there, options_.table_routes);
+}
+
+void BaseManager::compare_tables() {
+  const std::uint64_t there = table_routes();
+  if (there == options_.table_routes || there == told_table_) return;
+  told_table_ = there;
+  log(fmt::format(
+          "event=table_is_smaller routes={} configured={} remedy=\"restart sluice-dataplane, "
+          "which has read dataplane.routes when it was started\"",
+          there, options_.table_routes),
+      true);
+}
+
 bool BaseManager::table_is_short() const {
   const auto counts = routes_.counts();
-  return options_.enabled && counts.uncovered + counts.deleted > options_.table_routes;
+  return options_.enabled && counts.uncovered + counts.deleted > table_routes();
 }
 
 bool BaseManager::settled() const {
@@ -248,8 +264,9 @@ bool BaseManager::is_due() const {
 // Half of the dataplane's table is left for what comes while a base is built and loaded.
 std::uint64_t BaseManager::most_different() const {
   const std::uint64_t entries = routes_.current() ? routes_.current()->view.entries() : 0;
-  const std::uint64_t others = std::min(routes_.counts().others, options_.table_routes);
-  return std::min(std::max(options_.delta_max, entries / 10), (options_.table_routes - others) / 2);
+  const std::uint64_t table = table_routes();
+  const std::uint64_t others = std::min(routes_.counts().others, table);
+  return std::min(std::max(options_.delta_max, entries / 10), (table - others) / 2);
 }
 
 void BaseManager::tick() {
@@ -259,6 +276,7 @@ void BaseManager::tick() {
     if (routes_.waiting()) routes_.refused();
   }
   if (step_ == Step::kBuilt) return hand_over();
+  compare_tables();
   const LinkState state = link_.state();
   // While the state is replayed the routes do not stand still, and the disk may be busy.
   const bool quiet = state == LinkState::kReady || state == LinkState::kDisconnected;

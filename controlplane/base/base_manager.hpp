@@ -60,6 +60,9 @@ class BaseLink {
   virtual ~BaseLink() = default;
   virtual LinkState state() const = 0;
   virtual Status offer(const link::SegmentId& segment, int file) = 0;
+  // What the dataplane's table holds, which was started by a configuration of its time; 0: not
+  // known.
+  virtual std::uint64_t table_routes() const = 0;
 };
 
 // What it needs of the event loop. `post` from any thread.
@@ -112,6 +115,8 @@ class BaseManager {
   void finish_adopting();
   void tidy_files();
 
+  std::uint64_t table_routes() const;
+  void compare_tables();
   bool table_is_short() const;
   bool is_due() const;
   std::uint64_t most_different() const;
@@ -152,6 +157,7 @@ class BaseManager {
   std::uint64_t not_before_ns_ = 0;
   std::uint64_t answer_by_ns_ = 0;  // 0: no offer waits
   std::uint64_t links_ = 0;         // changes of the link's state
+  std::uint64_t told_table_ = 0;    // size of a table that is smaller than configured
   std::thread checker_;
   std::atomic<bool> stopping_{false};
 };

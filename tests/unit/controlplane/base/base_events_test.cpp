@@ -85,6 +85,26 @@ TEST_F(BaseEventsTest, ATenthOfALargeBaseMayBeMoreThanTheTable) {
   EXPECT_EQ(counts().uncovered, 0u);
 }
 
+// Only the control plane was restarted after dataplane.routes was raised.
+TEST_F(BaseEventsTest, TheTableThatIsThereCounts) {
+  kill();
+  delta_max_ = 5000;
+  boot();
+  start();
+  table_there_ = 2000;
+  fill(0, 999);
+  settle();
+  EXPECT_FALSE(dataplane_->has_base());
+  fill(999, 1500);
+  settle();
+  EXPECT_TRUE(dataplane_->has_base());
+  expect_right(1500);
+  ASSERT_EQ(warnings_.size(), 1u);
+  EXPECT_NE(warnings_[0].find("event=table_is_smaller routes=2000 configured=1000000"),
+            std::string::npos)
+      << warnings_[0];
+}
+
 // Groups and the router's own take places of the table that no base takes away.
 TEST_F(BaseEventsTest, RoutesThatNoBaseCanHaveCountToo) {
   kill();

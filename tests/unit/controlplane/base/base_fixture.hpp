@@ -62,6 +62,8 @@ class BaseManagerTest : public ::testing::Test, public BaseLink {
     return {};
   }
 
+  std::uint64_t table_routes() const override { return table_there_; }
+
   // ---- the event loop
   void post(std::function<void()> work) {
     const std::lock_guard lock(mutex_);
@@ -232,6 +234,7 @@ class BaseManagerTest : public ::testing::Test, public BaseLink {
       std::filesystem::temp_directory_path() / ("sluice-base-" + std::to_string(::getpid()));
   std::unique_ptr<store::Fs> fs_ = store::make_posix_fs();
   std::uint64_t table_routes_ = 1'000'000;
+  std::uint64_t table_there_ = 0;
   std::uint64_t delta_max_ = 100;
   std::uint64_t now_ns_ = 1000 * kNsPerSecond;
   std::mutex mutex_;
