@@ -13,7 +13,9 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,6 +43,7 @@ constexpr std::uint16_t kUdpPort = 9000;
 constexpr HashKey kKey{{7, 7, 7}};
 constexpr std::size_t kDisturbed = 8;
 constexpr std::size_t kChangedAtOnce = 256;
+constexpr unsigned kTargetUs = 50;  // of a worker's longest gap while a base is swapped
 
 struct Options {
   std::uint64_t routes = 1'000'000;
@@ -90,29 +93,24 @@ class Bench {
     perf::Measurement quiet("base_swap_longest_gap_quiet", "us");
     perf::Measurement swapping("base_swap_longest_gap", "us");
     // The machine has gaps of its own: interrupts, other virtual machines.
-    perf::Measurement quiet_long("base_swap_long_gaps_quiet", "1/s");
-    perf::Measurement swap_long("base_swap_long_gaps", "1/s");
+    Watch watched_quiet;
+    Watch watched_swaps;
     perf::Measurement load("base_swap_load", "ms");
     perf::Measurement commit("base_swap_commit_to_done", "ms");
     pass(options_.quiet_ms);  // caches are cold at first
     for (int i = 0; i < options_.swaps; ++i) {
       const std::uint8_t state = (i & 1) == 0 ? 1 : 0;
       change_to(state);
-      traffic_->take_longest_gap_tsc();
-      traffic_->take_long_gaps();
-      const std::uint64_t start = perf::monotonic_ns();
-      pass(options_.quiet_ms);
-      const std::uint64_t middle = perf::monotonic_ns();
-      quiet.add(microseconds(traffic_->take_longest_gap_tsc()));
-      quiet_long.add(static_cast<double>(traffic_->take_long_gaps()) * 1e9 /
-                     static_cast<double>(middle - start));
-      swap(state, load, commit);
-      swapping.add(microseconds(traffic_->take_longest_gap_tsc()));
-      swap_long.add(static_cast<double>(traffic_->take_long_gaps()) * 1e9 /
-                    static_cast<double>(perf::monotonic_ns() - middle));
+      const int quiet_ms = i == 0 ? options_.quiet_ms : last_swap_ms_;  // as long as a swap
+      quiet.add(watch(watched_quiet, [&] { pass(quiet_ms); }));
+      swapping.add(watch(watched_swaps, [&] { swap(state, load, commit); }));
     }
     worker_->stop();
-    for (auto* m : {&quiet, &swapping, &quiet_long, &swap_long, &load, &commit}) {
+    print_gaps(watched_quiet, false);
+    print_gaps(watched_swaps, true);
+    print_calm(quiet, false);
+    print_calm(swapping, true);
+    for (auto* m : {&quiet, &swapping, &load, &commit}) {
       m->param("routes", options_.routes)
           .param("changes", options_.changes)
           .param("realtime", options_.realtime);
@@ -122,6 +120,49 @@ class Bench {
   }
 
  private:
+  // What the worker went through while something was done.
+  struct Watch {
+    SwapTraffic::Gaps gaps{};
+    std::uint64_t ns = 0;
+  };
+
+  // The longest gap, in microseconds.
+  double watch(Watch& sum, const std::function<void()>& work) {
+    traffic_->take_longest_gap_tsc();
+    traffic_->take_gaps();
+    const std::uint64_t start = perf::monotonic_ns();
+    work();
+    const std::uint64_t took = perf::monotonic_ns() - start;
+    const double longest = microseconds(traffic_->take_longest_gap_tsc());
+    const SwapTraffic::Gaps gaps = traffic_->take_gaps();
+    for (std::size_t i = 0; i < gaps.size(); ++i)
+      sum.gaps[i] += gaps[i];
+    sum.ns += took;
+    last_swap_ms_ = static_cast<int>(took / 1'000'000);
+    return longest;
+  }
+
+  void print_gaps(const Watch& watched, bool swaps) const {
+    const double seconds = static_cast<double>(watched.ns) / 1e9;
+    for (std::size_t i = 0; i < watched.gaps.size(); ++i) {
+      perf::Measurement m("base_swap_gaps", "1/s");
+      m.param("above_us", SwapTraffic::kGapUs[i]).param("swaps", swaps);
+      m.param("count", watched.gaps[i]).param("seconds", seconds);
+      m.add(static_cast<double>(watched.gaps[i]) / seconds);
+      m.print();
+    }
+  }
+
+  // How many of the times, equally long, were without a gap above the target.
+  void print_calm(const perf::Measurement& longest, bool swaps) const {
+    perf::Measurement m("base_swap_without_long_gap", "share");
+    m.param("most_us", kTargetUs).param("swaps", swaps).param("times", longest.samples().size());
+    const auto calm = std::ranges::count_if(
+        longest.samples(), [](double us) { return us <= static_cast<double>(kTargetUs); });
+    m.add(static_cast<double>(calm) / static_cast<double>(longest.samples().size()));
+    m.print();
+  }
+
   enum class Kind : std::uint8_t { kStable, kMoves, kGoes, kComes, kRestless };
 
   // Spread over all ids: the numbers are scrambled anyway.
@@ -309,6 +350,7 @@ class Bench {
   std::uint64_t restless_ = 0;
   std::uint64_t pruned_ = 0;
   std::uint32_t number_ = 1;
+  int last_swap_ms_ = 0;
 };
 
 void start_eal() {

@@ -32,8 +32,9 @@ void become_realtime() {
 SwapTraffic::SwapTraffic(std::uint16_t port, std::uint64_t routes, bool realtime)
     : routes_(routes),
       realtime_(realtime),
-      allowed_(std::make_unique<std::atomic<std::uint8_t>[]>(routes)),
-      long_gap_tsc_(static_cast<std::uint64_t>(kLongGapUs * tsc_hz() / 1e6)) {
+      allowed_(std::make_unique<std::atomic<std::uint8_t>[]>(routes)) {
+  for (std::size_t i = 0; i < kGapUs.size(); ++i)
+    gap_tsc_[i] = static_cast<std::uint64_t>(kGapUs[i] * tsc_hz() / 1e6);
   if (rte_eth_add_rx_callback(port, 0, make, this) == nullptr ||
       rte_eth_add_tx_callback(port, 0, check, this) == nullptr) {
     progress("base swap: no callbacks on the port");
@@ -41,15 +42,22 @@ SwapTraffic::SwapTraffic(std::uint16_t port, std::uint64_t routes, bool realtime
   }
 }
 
+void SwapTraffic::note_gap(std::uint64_t now_tsc) {
+  const std::uint64_t gap = last_poll_tsc_ == 0 ? 0 : now_tsc - last_poll_tsc_;
+  last_poll_tsc_ = now_tsc;
+  if (gap > longest_gap_.load(std::memory_order_relaxed)) longest_gap_.store(gap);
+  if (gap <= gap_tsc_[0]) return;
+  std::size_t at = gap_tsc_.size() - 1;
+  while (gap <= gap_tsc_[at])
+    --at;
+  gaps_[at].fetch_add(1, std::memory_order_relaxed);
+}
+
 std::uint16_t SwapTraffic::make(std::uint16_t, std::uint16_t, rte_mbuf** frames, std::uint16_t n,
                                 std::uint16_t, void* self) {
   auto& t = *static_cast<SwapTraffic*>(self);
   if (t.last_poll_tsc_ == 0 && t.realtime_) become_realtime();
-  const std::uint64_t now = tsc_begin();
-  const std::uint64_t gap = t.last_poll_tsc_ == 0 ? 0 : now - t.last_poll_tsc_;
-  t.last_poll_tsc_ = now;
-  if (gap > t.longest_gap_.load(std::memory_order_relaxed)) t.longest_gap_.store(gap);
-  if (gap > t.long_gap_tsc_) t.long_gaps_.fetch_add(1, std::memory_order_relaxed);
+  t.note_gap(tsc_begin());
   for (std::uint16_t i = 0; i < n; ++i) {
     t.random_ ^= t.random_ << 13;
     t.random_ ^= t.random_ >> 7;

@@ -6,6 +6,7 @@
 
 #include <rte_mbuf.h>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -41,16 +42,25 @@ class SwapTraffic {
   // When the worker has stopped.
   Totals totals() const { return totals_; }
 
-  // The longest time between two polls since the last call, and how many were above kLongGapUs.
-  static constexpr double kLongGapUs = 50;
+  // Times between two polls since the last call: the longest, and how many were above each of these
+  // and not above the next.
+  static constexpr std::array<std::uint32_t, 10> kGapUs{5,   10,  20,  50,  75,
+                                                        100, 150, 250, 500, 1000};
+  using Gaps = std::array<std::uint64_t, kGapUs.size()>;
   std::uint64_t take_longest_gap_tsc() { return longest_gap_.exchange(0); }
-  std::uint64_t take_long_gaps() { return long_gaps_.exchange(0); }
+  Gaps take_gaps() {
+    Gaps gaps;
+    for (std::size_t i = 0; i < gaps.size(); ++i)
+      gaps[i] = gaps_[i].exchange(0);
+    return gaps;
+  }
 
  private:
   static std::uint16_t make(std::uint16_t port, std::uint16_t queue, rte_mbuf** frames,
                             std::uint16_t n, std::uint16_t room, void* self);
   static std::uint16_t check(std::uint16_t port, std::uint16_t queue, rte_mbuf** frames,
                              std::uint16_t n, void* self);
+  void note_gap(std::uint64_t now_tsc);
 
   std::uint64_t routes_;
   bool realtime_;
@@ -59,9 +69,9 @@ class SwapTraffic {
   alignas(64) Totals totals_;
   std::uint64_t random_ = 88172645463325252;
   std::uint64_t last_poll_tsc_ = 0;
-  std::uint64_t long_gap_tsc_;
+  std::array<std::uint64_t, kGapUs.size()> gap_tsc_;
   std::atomic<std::uint64_t> longest_gap_{0};
-  std::atomic<std::uint64_t> long_gaps_{0};
+  std::array<std::atomic<std::uint64_t>, kGapUs.size()> gaps_{};
 };
 
 }  // namespace sluice::perf
