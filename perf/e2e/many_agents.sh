@@ -6,7 +6,7 @@
 #   AGENTS=1000000   how many          HOSTS=10000     on which they live
 #   ROUTES=1000000   dataplane.routes: what the table holds beside the base
 #   SAMPLE=20000     messages per check, to random agents
-#   DATA=DIR         for the file and the router's state: 85 bytes per agent; what is there is used again
+#   DATA=DIR         for the file and the router's state: 75 bytes per agent; the file is used again
 #   SLUICE_BUILD     the build directory; default: build
 # shellcheck source=tests/e2e/router.sh disable=SC2317  # functions are called by name
 . "$(dirname "$0")/../../tests/e2e/router.sh"
