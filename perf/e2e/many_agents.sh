@@ -25,10 +25,20 @@ step() { note "$(printf '%6.1f s  %s' "$(($(now_ms) - began))e-3" "$*")"; }
 memory() {
   local pid=${pid_of[$1]}
   awk -v peak="$(awk '/^VmHWM/ {print $2}' "/proc/$pid/status")" '
-    /^(Rss|Pss|AnonHugePages|Private_Hugetlb|Shared_Hugetlb|Anonymous|Pss_File):/ {sub(":", "", $1); of[$1] = $2 / 1024}
-    END {printf "{\"rss\":%.0f,\"pss\":%.0f,\"anonymous\":%.0f,\"of_it_huge\":%.0f,\"hugetlb\":%.0f,\"file_pss\":%.0f,\"peak_rss\":%.0f}",
-      of["Rss"], of["Pss"], of["Anonymous"], of["AnonHugePages"], of["Private_Hugetlb"] + of["Shared_Hugetlb"],
-      of["Pss_File"], peak / 1024}' "/proc/$pid/smaps_rollup"
+    {sub(":", "", $1); of[$1] = $2 / 1024}
+    END {
+      printf "{\"rss\":%.0f,\"pss\":%.0f,\"anonymous\":%.0f,", of["Rss"], of["Pss"], of["Anonymous"]
+      printf "\"of_it_huge\":%.0f,\"hugetlb\":%.0f,", of["AnonHugePages"], of["Private_Hugetlb"] + of["Shared_Hugetlb"]
+      printf "\"file_pss\":%.0f,\"peak_rss\":%.0f}", of["Pss_File"], peak / 1024
+    }' "/proc/$pid/smaps_rollup"
+}
+# start_fleet HOST NAME COMMAND...: agents.py in the background, what it prints in $work/NAME.json.
+start_fleet() {
+  local where=$1 name=$2
+  shift 2
+  : >"$work/$name.log"
+  # shellcheck disable=SC2016  # for the inner shell
+  start_in "$where" "$name" bash -c 'exec "${@:2}" >"$1"' - "$work/$name.json" "$fleet" "$@"
 }
 # phase NAME MILLISECONDS: one line of the results.
 phase() {
@@ -37,8 +47,7 @@ phase() {
 }
 
 watch_agents() {
-  : >"$work/watch.log"
-  start_in h2 watch bash -c 'exec "${@:2}" >"$1"' - "$work/watch.json" "$fleet" watch "$hosts" "$@"
+  start_fleet h2 watch watch "$hosts" "$@"
   wait_for 5 logged watch watching
 }
 send_to_agents() { in_host h1 "$fleet" send "$agents" "$hosts" "$@" >"$work/sent.json"; }
@@ -112,8 +121,7 @@ note "disk: $(du -sm "$data/state/base" "$data/state/store" | tr '\t' ' ' | tr '
 # ---- The control plane is killed under traffic.
 step "control plane killed and started again under traffic"
 watch_agents --count 1000000000 --idle 3
-start_in h1 traffic bash -c 'exec "${@:2}" >"$1"' - "$work/traffic.json" "$fleet" send "$agents" "$hosts" --rate 2000 \
-  --count 1000000000
+start_fleet h1 traffic send "$agents" "$hosts" --rate 2000 --count 1000000000
 kill9 r-cp
 start=$(now_ms)
 start_in - r-cp "$controlplane" --config "$work/r.yaml"
