@@ -4,10 +4,10 @@
 
 #include <chrono>
 
+#include "config/join_token.hpp"
 #include "controlplane/api/convert.hpp"
 #include "controlplane/membership/key_file.hpp"
 #include "controlplane/membership/membership.hpp"
-#include "sluice/base/base64.hpp"
 
 namespace sluice::controlplane {
 namespace {
@@ -141,21 +141,19 @@ grpc::Status ClusterService::JoinToken(grpc::ServerContext*, const api::JoinToke
   if (cluster == nullptr) return no_cluster();
   const auto config = control_.run([&] { return subsystems_.runtime.config().cluster; });
   const auto status = cluster->status();
-  std::string text = fmt::format("join {}\n", to_string(status.advertise));
-  std::size_t addresses = 1;
+  config::JoinToken token{.join = {to_string(status.advertise)}, .label = status.label, .keys = {}};
   for (const auto& member : cluster->members()) {
     if (member.self || !member.router || member.state != membership::MemberState::kAlive) continue;
-    if (++addresses > kMaxTokenAddresses) break;
-    text += fmt::format("join {}\n", to_string(member.address));
+    if (token.join.size() == kMaxTokenAddresses) break;
+    token.join.push_back(to_string(member.address));
   }
-  if (!status.label.empty()) text += fmt::format("label {}\n", status.label);
   if (status.encrypted) {
     const auto keys = membership::load_keys(config.keys_file);
     if (!keys) return to_grpc(keys.error());
     for (const auto& key : *keys)
-      text += fmt::format("key {}\n", key.to_base64());
+      token.keys.push_back(key.to_base64());
   }
-  reply->set_token("sluice1." + to_base64(text));
+  reply->set_token(config::to_text(token));
   return grpc::Status::OK;
 }
 

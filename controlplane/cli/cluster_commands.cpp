@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <optional>
 
+#include "config/join_token.hpp"
 #include "controlplane/cli/context.hpp"
 #include "controlplane/cli/handlers.hpp"
 #include "sluice/base/base64.hpp"
@@ -15,31 +14,6 @@
 
 namespace sluice::cli {
 namespace {
-
-constexpr std::string_view kTokenMark = "sluice1.";
-
-// What a token says, line by line: "join ADDRESS", "label TEXT", "key BASE64".
-struct Token {
-  std::vector<std::string> join;
-  std::string label;
-  std::vector<std::string> keys;
-};
-
-std::optional<Token> parse_token(std::string_view text) {
-  if (!text.starts_with(kTokenMark)) return std::nullopt;
-  const auto lines = from_base64(text.substr(kTokenMark.size()));
-  if (!lines) return std::nullopt;
-  Token token;
-  for (std::string_view rest = *lines; !rest.empty();) {
-    const auto end = std::min(rest.find('\n'), rest.size());
-    const auto line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (line.starts_with("join ")) token.join.emplace_back(line.substr(5));
-    if (line.starts_with("label ")) token.label = line.substr(6);
-    if (line.starts_with("key ")) token.keys.emplace_back(line.substr(4));
-  }
-  return token;
-}
 
 std::string new_key() {
   const auto bytes = random_bytes<32>();
@@ -53,7 +27,13 @@ Status write_keys(const std::string& path, const std::vector<std::string>& keys)
     text += key + "\n";
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) {
-    return fail(errno == EEXIST ? ErrorCode::kAlreadyExists : ErrorCode::kUnavailable,
+    if (errno == EEXIST) {
+      return fail(ErrorCode::kAlreadyExists,
+                  fmt::format("{} is there already, with the keys of a cluster. To leave that "
+                              "cluster, move the file away; or name another with --keys-file",
+                              path));
+    }
+    return fail(ErrorCode::kUnavailable,
                 fmt::format("cannot make {}: {}", path, std::strerror(errno)));
   }
   const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
@@ -66,7 +46,7 @@ Status write_keys(const std::string& path, const std::vector<std::string>& keys)
               fmt::format("cannot write {}: {}", path, std::strerror(error)));
 }
 
-std::string section_of(const Token& token, const std::string& path) {
+std::string section_of(const config::JoinToken& token, const std::string& path) {
   std::string text = "cluster:\n  bind: 0.0.0.0\n";
   if (!token.join.empty()) {
     text += "  join: [";
@@ -123,11 +103,11 @@ std::string event_line(const api::ClusterEvent& e) {
 
 Outcome cluster_init(Context& c) {
   const std::string path = c.args.text("keys-file");
-  Token token;
+  config::JoinToken token;
   if (const auto text = c.args.text("token"); !text.empty()) {
-    const auto parsed = parse_token(text);
-    if (!parsed) return wrong_usage("--token: not one that 'sluice cluster join-token' prints");
-    token = *parsed;
+    auto parsed = config::parse_join_token(text);
+    if (!parsed) return wrong_usage("--token: " + parsed.error().message());
+    token = *std::move(parsed);
   } else {
     token.keys.push_back(new_key());
   }
