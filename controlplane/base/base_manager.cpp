@@ -251,14 +251,17 @@ bool BaseManager::table_is_short() const {
 
 bool BaseManager::settled() const {
   if (step_ == Step::kNew || step_ == Step::kAdopting) return false;
-  return !table_is_short() || loop_.monotonic_ns() < not_before_ns_;  // it failed: do what is left
+  return !table_is_short() || loop_.monotonic_ns() < retry_ns_;  // it failed: do what is left
 }
 
 bool BaseManager::is_due() const {
   if (!options_.enabled || step_ != Step::kIdle) return false;
   const auto counts = routes_.counts();
   if (counts.uncovered + counts.deleted <= most_different()) return false;
-  return loop_.monotonic_ns() >= not_before_ns_;
+  // The interval spares the disk; routes that find no place do not wait for it, nor deletions that
+  // find none, whose agents would be served on.
+  const auto now = loop_.monotonic_ns();
+  return now >= retry_ns_ && (now >= rested_ns_ || table_is_short());
 }
 
 // Half of the dataplane's table is left for what comes while a base is built and loaded.
@@ -344,7 +347,7 @@ void BaseManager::end_build(std::uint64_t run, Result<store::BaseInfo> built) {
   auto image = FileImage::open(fs_, path_of(built->id, kSegment), ++number_);
   if (!image) return build_failed(image.error());
   info_.last_build_ns = loop_.monotonic_ns() - build_began_ns_;
-  not_before_ns_ = loop_.monotonic_ns() + options_.interval_ns;
+  rested_ns_ = loop_.monotonic_ns() + options_.interval_ns;
   ++info_.built;
   log(fmt::format("event=base_built entries={} bytes={} destinations={} milliseconds={}",
                   built->entries, built->bytes, built->destinations,
@@ -358,7 +361,7 @@ void BaseManager::end_build(std::uint64_t run, Result<store::BaseInfo> built) {
 void BaseManager::build_failed(const Error& error) {
   ++info_.failed;
   info_.last_error = error.message();
-  not_before_ns_ = loop_.monotonic_ns() + kAfterFailureNs;
+  retry_ns_ = loop_.monotonic_ns() + kAfterFailureNs;
   log(fmt::format("event=base_build_failed error=\"{}\"", error.message()), true);
   job_.reset();
   piece_.reset();

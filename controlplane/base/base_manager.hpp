@@ -154,7 +154,8 @@ class BaseManager {
   std::shared_ptr<const BaseImage> built_;  // not in use yet
   std::unique_ptr<IdsReader> ids_;          // of the base that is being adopted
   std::uint64_t build_began_ns_ = 0;
-  std::uint64_t not_before_ns_ = 0;
+  std::uint64_t rested_ns_ = 0;     // when the interval after the last base is over
+  std::uint64_t retry_ns_ = 0;      // not before, after a failure
   std::uint64_t answer_by_ns_ = 0;  // 0: no offer waits
   std::uint64_t links_ = 0;         // changes of the link's state
   std::uint64_t told_table_ = 0;    // size of a table that is smaller than configured

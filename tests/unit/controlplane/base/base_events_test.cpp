@@ -86,6 +86,46 @@ TEST_F(BaseEventsTest, ATenthOfALargeBaseMayBeMoreThanTheTable) {
 }
 
 // Only the control plane was restarted after dataplane.routes was raised.
+// Deletions of agents that a base has take places, too; what finds none would go on being served.
+TEST_F(BaseEventsTest, WhatFindsNoPlaceDoesNotWaitForTheInterval) {
+  kill();
+  table_routes_ = 2000;
+  delta_max_ = 500;
+  interval_ns_ = 3600 * kNsPerSecond;
+  boot();
+  start();
+  fill(0, 5000);
+  settle();
+  ASSERT_EQ(manager().info().built, 1U);
+  for (unsigned n = 0; n < 1000; ++n)
+    remove(n);
+  settle();
+  EXPECT_EQ(manager().info().built, 1U) << "the table has room for these";
+  for (unsigned n = 1000; n < 4990; ++n)
+    remove(n);
+  settle();
+  EXPECT_EQ(manager().info().built, 2U);
+  EXPECT_EQ(counts().deleted, 0U);
+  expect_right(5000);
+}
+
+TEST_F(BaseEventsTest, GrowthPastTheTableWaitsForABaseWhateverTheInterval) {
+  kill();
+  table_routes_ = 2000;
+  delta_max_ = 500;
+  interval_ns_ = 3600 * kNsPerSecond;
+  boot();
+  start();
+  fill(0, 1000);
+  settle();
+  ASSERT_EQ(manager().info().built, 1U);
+  fill(1000, 6000);
+  EXPECT_FALSE(manager().settled());
+  settle();
+  EXPECT_EQ(manager().info().built, 2U);
+  expect_right(6000);
+}
+
 TEST_F(BaseEventsTest, TheTableThatIsThereCounts) {
   kill();
   delta_max_ = 5000;

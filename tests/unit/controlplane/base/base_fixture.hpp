@@ -103,7 +103,8 @@ class BaseManagerTest : public ::testing::Test, public BaseLink {
                                       BaseManagerOptions{.directory = directory_,
                                                          .key = kKey,
                                                          .table_routes = table_routes_,
-                                                         .delta_max = delta_max_});
+                                                         .delta_max = delta_max_,
+                                                         .interval_ns = interval_ns_});
     process_->manager->on_log([this](const std::string& line, bool warn) {
       if (warn) warnings_.push_back(line);
     });
@@ -236,6 +237,7 @@ class BaseManagerTest : public ::testing::Test, public BaseLink {
   std::uint64_t table_routes_ = 1'000'000;
   std::uint64_t table_there_ = 0;
   std::uint64_t delta_max_ = 100;
+  std::uint64_t interval_ns_ = 0;
   std::uint64_t now_ns_ = 1000 * kNsPerSecond;
   std::mutex mutex_;
   std::condition_variable arrived_;
