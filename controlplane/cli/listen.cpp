@@ -30,9 +30,9 @@ class Listener {
       for (const auto& m : *messages) {
         if (received_ < count_) take(m, now, wall);
       }
+      tell_lease(progress);
       if (progress.due(now)) progress.print(line());
     }
-    lease_lost_ = agent_.lease_error().has_value();
     return {};
   }
 
@@ -42,7 +42,7 @@ class Listener {
     } else {
       report_text();
     }
-    const bool enough = !c_.args.has("count") || received_ >= count_;
+    const bool enough = c_.args.has("count") ? received_ >= count_ : !lease_lost_;
     return enough ? kDone : kFailed;
   }
 
@@ -51,6 +51,17 @@ class Listener {
     SequenceTracker sequence;
     bool shared = false;  // others get messages of the same sequence: gaps are no losses
   };
+
+  // Without its registration nothing arrives any more, which looks like silence.
+  void tell_lease(Progress& progress) {
+    const auto& error = agent_.lease_error();
+    if (error.has_value() == lease_lost_) return;
+    lease_lost_ = error.has_value();
+    progress.clear();
+    c_.environment.err(lease_lost_ ? fmt::format("not registered any more: {}; trying on\n",
+                                                 printable(error->message()))
+                                   : std::string("registered again\n"));
+  }
 
   void take(const agent::Message& m, std::uint64_t now, std::uint64_t wall) {
     if (m.type() != MessageType::kData) {

@@ -43,6 +43,7 @@ class FakeSwitch {
   std::atomic<std::uint64_t> lose_every = 0;  // of data; 0: none
   std::atomic<std::uint64_t> registered = 0;
   std::atomic<std::uint64_t> unregistered = 0;
+  std::atomic<unsigned> refusals = 0;           // of the next renewals; with a heartbeat of 1 s
   std::atomic<std::uint8_t> traffic_class = 0;  // of the last data message
   std::atomic<std::uint8_t> lifetime = 0;
 
@@ -91,6 +92,10 @@ class FakeSwitch {
     agent::Register body;
     if (!request.ParseFromString(std::string(payload)) || !body.ParseFromString(request.body()))
       return;
+    if (agents_.contains(e.source) && refusals > 0) {
+      --refusals;
+      return answer(e, from, agent::BAD_TOKEN);
+    }
     if (!agents_.contains(e.source)) ++registered;
     agents_[e.source] = from;
     for (const auto& capability : body.capabilities())
@@ -98,10 +103,11 @@ class FakeSwitch {
     answer(e, from);
   }
 
-  void answer(Envelope e, const sockaddr_in& to) {
+  void answer(Envelope e, const sockaddr_in& to, agent::ReplyStatus status = agent::OK) {
     agent::RegisterReply reply;
+    reply.set_status(status);
     reply.set_lease_s(30);
-    reply.set_heartbeat_s(10);
+    reply.set_heartbeat_s(refusals > 0 ? 1 : 10);
     reply.set_router_id(std::string(16, 'r'));
     const std::string body = reply.SerializeAsString();
     e.type = static_cast<std::uint8_t>(MessageType::kRegisterReply);
@@ -206,6 +212,20 @@ TEST_F(Traffic, ALatecomerIsAFailureOfTheListener) {
   const auto ran = run_real(words({"listen", "--count", "1", "--timeout", "50ms"}, "t/t/in/1"));
   EXPECT_EQ(ran.status, kFailed);
   EXPECT_NE(ran.out.find("0 messages of 0 senders"), std::string::npos) << ran.out;
+}
+
+// The token was changed, or the name is somebody else's by now.
+TEST_F(Traffic, AListenerSaysThatItIsNotRegisteredAnyMore) {
+  switch_.refusals = 1;
+  const auto back = run_real(words({"listen", "--timeout", "2600ms"}, "t/t/in/1"));
+  EXPECT_NE(back.err.find("not registered any more: "), std::string::npos) << back.err;
+  EXPECT_NE(back.err.find("registered again\n"), std::string::npos) << back.err;
+  EXPECT_EQ(back.status, kDone);
+
+  switch_.refusals = 100;
+  const auto lost = run_real(words({"listen", "--timeout", "1300ms"}, "t/t/in/2"));
+  EXPECT_NE(lost.err.find("not registered any more: "), std::string::npos) << lost.err;
+  EXPECT_EQ(lost.status, kFailed);
 }
 
 TEST_F(Traffic, ListenShowsMessages) {
