@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 namespace sluice::dataplane {
 namespace {
@@ -99,6 +100,17 @@ std::optional<std::string> Device::argument(std::string_view key) const {
   return std::nullopt;
 }
 
+namespace {
+
+// DPDK takes any name that begins with a driver's; one that goes on with a letter is misspelt.
+bool is_of_driver(std::string_view device, std::string_view driver) noexcept {
+  if (!device.starts_with(driver)) return false;
+  const auto rest = device.substr(driver.size());
+  return rest.empty() || std::isalpha(static_cast<unsigned char>(rest.front())) == 0;
+}
+
+}  // namespace
+
 Result<Device> parse_device(std::string_view text) {
   Device device;
   device.text = text;
@@ -111,7 +123,7 @@ Result<Device> parse_device(std::string_view text) {
   }
   device.name = name;
   for (const auto& driver : kSoftwareDrivers) {
-    if (name.starts_with(driver.name)) device.driver = &driver;
+    if (is_of_driver(name, driver.name)) device.driver = &driver;
   }
   if (device.driver != nullptr) return device;
   return fail(ErrorCode::kInvalidArgument,

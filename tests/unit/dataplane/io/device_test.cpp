@@ -32,7 +32,8 @@ TEST(Device, ArgumentsAreFoundByTheirKey) {
 }
 
 TEST(Device, UnknownDriversAreRefusedWithTheKnownOnes) {
-  for (const char* text : {"net_foo0", "", "03:00", "0000:03:00.8", "zz:00.0", ",iface=a"}) {
+  for (const char* text :
+       {"net_foo0", "net_tapp0", "", "03:00", "0000:03:00.8", "zz:00.0", ",iface=a"}) {
     const auto device = parse_device(text);
     ASSERT_FALSE(device) << text;
     EXPECT_NE(device.error().message().find("net_tap"), std::string::npos) << text;
