@@ -140,7 +140,7 @@ std::optional<Compactor::Job> Compactor::plan_merge_of(const Version& version) c
     const Tree& tree = version.current.trees[i];
     if (tree.segments.size() <= best_count) continue;
     const Layout& layout = *version.current.layout;
-    const std::uint64_t unit = core_.overlay_bytes(layout, tree.form) / 100;
+    const std::uint64_t unit = core_.overlay_bytes(layout, tree.form) / Overlay::kBytesPerNumber;
     const auto range = plan_merge(shapes_of(tree), unit, policy_);
     if (!range) continue;
     best = job_of(version, i, false, range->first, range->count);
@@ -272,7 +272,7 @@ void Compactor::observe_load() {
       static_cast<double>(std::max<std::uint64_t>(1, writes - seen_writes_));
   // Nothing happened: what was right stays right.
   if (lookups != seen_lookups_ || writes != seen_writes_) {
-    const std::uint64_t unit = core_.options().overlay_bytes / 100;
+    const std::uint64_t unit = core_.options().overlay_bytes / Overlay::kBytesPerNumber;
     policy_ = choose_policy(entries, unit, reads_per_write);
   }
   observed_ns_ = now;
@@ -342,7 +342,8 @@ std::uint64_t Compactor::debt_bytes(const Tree& tree) const {
   for (const auto& overlay : tree.sealed)
     debt += overlay->bytes_used();
   const std::lock_guard lock(mutex_);
-  const auto range = plan_merge(shapes_of(tree), core_.options().overlay_bytes / 100, policy_);
+  const std::uint64_t unit = core_.options().overlay_bytes / Overlay::kBytesPerNumber;
+  const auto range = plan_merge(shapes_of(tree), unit, policy_);
   if (!range) return debt;
   for (std::size_t i = range->first; i < range->first + range->count; ++i)
     debt += tree.segments[i]->ref().bytes;

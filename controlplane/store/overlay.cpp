@@ -1,20 +1,18 @@
 #include "controlplane/store/overlay.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <new>
 
 namespace sluice::controlplane::store {
 namespace {
 
-constexpr std::size_t kMinSlots = 1024;
+constexpr std::size_t kMinSlots = 640;
 // An entry of any size, with room for its node.
 constexpr std::size_t kMinArena = std::size_t{256} << 10;
 
-// Half of the bytes for slots, at most; a number with a 16-byte key takes 40 bytes of the arena.
-std::size_t slot_count(std::uint64_t bytes) noexcept {
-  return std::max(kMinSlots, std::bit_floor(static_cast<std::size_t>(bytes / 64)));
+std::size_t slot_count(std::uint64_t bytes, std::size_t most) noexcept {
+  return std::clamp(static_cast<std::size_t>(bytes / Overlay::kBytesPerNumber), kMinSlots, most);
 }
 
 constexpr std::size_t aligned(std::size_t bytes) noexcept {
@@ -23,13 +21,15 @@ constexpr std::size_t aligned(std::size_t bytes) noexcept {
 
 }  // namespace
 
-// Linear probing: at five eighths a miss looks at some four slots, two cache lines.
+// Two places for each slot: a group of eight is full once in twenty.
 Overlay::Overlay(Form form, std::uint64_t bytes)
     : form_(form),
-      mask_(slot_count(bytes) - 1),
-      max_slots_((mask_ + 1) / 8 * 5),
-      slot_memory_((mask_ + 1) * sizeof(Slot)),
+      max_slots_(slot_count(bytes, kNumberMask)),
+      group_count_(max_slots_ * 2 / kGroupPlaces + 1),
+      place_memory_(group_count_ * kGroupPlaces * sizeof(Place)),
+      slot_memory_(max_slots_ * sizeof(Slot)),
       arena_(std::max(kMinArena, static_cast<std::size_t>(bytes))),
+      places_(static_cast<Place*>(place_memory_.data())),
       slots_(static_cast<Slot*>(slot_memory_.data())) {}
 
 bool Overlay::fits(std::size_t operations, std::size_t bytes) const noexcept {
@@ -59,23 +59,12 @@ void Overlay::apply(const Entry& entry, const KeyHasher& hasher) {
     max_sequence_.store(entry.sequence, std::memory_order_relaxed);
 }
 
-Overlay::Slot& Overlay::place_of(const Hash128& hash) noexcept {
-  for (std::size_t at = index_of(hash);; at = (at + 1) & mask_) {
-    Slot& slot = slots_[at];
-    if (slot.node.load(std::memory_order_relaxed) == nullptr) return slot;
-    if (slot.lo.load(std::memory_order_relaxed) == hash.lo &&
-        slot.hi.load(std::memory_order_relaxed) == hash.hi) {
-      return slot;
-    }
-  }
-}
-
-void Overlay::publish(Slot& slot, const Hash128& hash, std::uint64_t value, Node* node) noexcept {
-  slot.lo.store(hash.lo, std::memory_order_relaxed);
-  slot.hi.store(hash.hi, std::memory_order_relaxed);
-  slot.value.store(value, std::memory_order_relaxed);
-  slot.node.store(node, std::memory_order_release);  // pairs with slot_of
+void Overlay::publish(std::size_t at, const Hash128& hash, std::uint64_t value,
+                      Node* node) noexcept {
+  new (&slots_[slots_used_]) Slot{.hash = hash, .value = value, .node = node};
   ++slots_used_;
+  places_[at].store(tag_of(hash) << kTagShift | static_cast<std::uint32_t>(slots_used_),
+                    std::memory_order_release);  // pairs with find_slot
 }
 
 Overlay::Node* Overlay::make_node(const Entry& entry, const Node* next, bool with_value) noexcept {
@@ -97,37 +86,40 @@ Overlay::Node* Overlay::make_node(const Entry& entry, const Node* next, bool wit
 
 void Overlay::apply_number(const Entry& entry) noexcept {
   const std::uint64_t value = entry.op == Op::kDelete ? kDeletedValue : entry.inline_value;
-  Slot& slot = place_of(entry.hash);
-  if (Node* const node = slot.node.load(std::memory_order_relaxed); node != nullptr) {
-    node->sequence.store(entry.sequence, std::memory_order_relaxed);
-    slot.value.store(value, std::memory_order_relaxed);
+  std::size_t at = 0;
+  if (Slot* const slot = find_slot(entry.hash, at); slot != nullptr) {
+    slot->node.load(std::memory_order_relaxed)
+        ->sequence.store(entry.sequence, std::memory_order_relaxed);
+    slot->value.store(value, std::memory_order_relaxed);
     return;
   }
-  publish(slot, entry.hash, value, make_node(entry, nullptr, false));
+  publish(at, entry.hash, value, make_node(entry, nullptr, false));
   entries_.fetch_add(1, std::memory_order_relaxed);
 }
 
 // A record, or the deletion of a key: of a set it also forgets the elements before it.
 void Overlay::apply_record(const Entry& entry) noexcept {
-  Slot& slot = place_of(entry.hash);
-  const bool fresh = slot.node.load(std::memory_order_relaxed) == nullptr;
+  std::size_t at = 0;
+  Slot* const slot = find_slot(entry.hash, at);
   Node* const node = make_node(entry, nullptr, true);
-  if (fresh) {
-    publish(slot, entry.hash, entry.sequence, node);
+  if (slot == nullptr) {
+    publish(at, entry.hash, entry.sequence, node);
     entries_.fetch_add(1, std::memory_order_relaxed);
   } else {
-    slot.value.store(entry.sequence, std::memory_order_relaxed);
-    slot.node.store(node, std::memory_order_release);  // pairs with find
+    slot->value.store(entry.sequence, std::memory_order_relaxed);
+    slot->node.store(node, std::memory_order_release);  // pairs with find
   }
 }
 
 void Overlay::apply_element(const Entry& entry, const KeyHasher& hasher) noexcept {
-  Slot& set = place_of(entry.hash);
-  Node* const head = set.node.load(std::memory_order_relaxed);
-  const std::uint64_t cleared = head == nullptr ? 0 : set.value.load(std::memory_order_relaxed);
+  std::size_t set_at = 0;
+  Slot* const set = find_slot(entry.hash, set_at);
+  Node* const head = set == nullptr ? nullptr : set->node.load(std::memory_order_relaxed);
+  const std::uint64_t cleared = set == nullptr ? 0 : set->value.load(std::memory_order_relaxed);
   const Hash128 element_hash = hasher.element(entry.hash, entry.value);
-  Slot* element = &place_of(element_hash);
-  Node* known = element->node.load(std::memory_order_relaxed);
+  std::size_t element_at = 0;
+  Slot* const element = find_slot(element_hash, element_at);
+  Node* const known = element == nullptr ? nullptr : element->node.load(std::memory_order_relaxed);
   // In the list already, when it is younger than the last deletion of the key.
   if (known != nullptr && known->sequence.load(std::memory_order_relaxed) > cleared) {
     known->sequence.store(entry.sequence, std::memory_order_relaxed);
@@ -135,14 +127,15 @@ void Overlay::apply_element(const Entry& entry, const KeyHasher& hasher) noexcep
     return;
   }
   Node* const node = make_node(entry, head, true);
-  if (head == nullptr) {
-    publish(set, entry.hash, 0, node);
-    element = &place_of(element_hash);  // the key may have taken the free slot that was found
+  if (set == nullptr) {
+    publish(set_at, entry.hash, 0, node);
+    // The key may have taken the free place that was found.
+    if (element == nullptr) find_slot(element_hash, element_at);
   } else {
-    set.node.store(node, std::memory_order_release);
+    set->node.store(node, std::memory_order_release);
   }
-  if (known == nullptr) {
-    publish(*element, element_hash, kElement, node);
+  if (element == nullptr) {
+    publish(element_at, element_hash, kElement, node);
   } else {
     element->node.store(node, std::memory_order_release);
   }
@@ -152,16 +145,10 @@ void Overlay::apply_element(const Entry& entry, const KeyHasher& hasher) noexcep
 std::vector<Overlay::KeyRef> Overlay::keys() const {
   std::vector<KeyRef> keys;
   keys.reserve(slots_used_);
-  for (std::size_t at = 0; at <= mask_; ++at) {
-    const Slot& slot = slots_[at];
-    const Node* const node = slot.node.load(std::memory_order_acquire);
-    if (node == nullptr) continue;
+  for (const Slot& slot : std::span(slots_, slots_used_)) {
     const std::uint64_t value = slot.value.load(std::memory_order_relaxed);
     if (form_ == Form::kExact && value == kElement) continue;
-    keys.push_back(
-        {{slot.lo.load(std::memory_order_relaxed), slot.hi.load(std::memory_order_relaxed)},
-         node,
-         value});
+    keys.push_back({slot.hash, slot.node.load(std::memory_order_acquire), value});
   }
   return keys;
 }

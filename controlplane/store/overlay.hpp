@@ -1,14 +1,19 @@
-// What was written lately to one tree (one lane of one form), in memory: an open-addressing hash
-// table over the key's 128-bit hash, in front of an arena that holds keys, records and set
-// elements. Holds the newest state of each key only. Bounded: when full() it is sealed and a fresh
-// one takes the writes, while this one is written to a segment.
+// What was written lately to one tree (one lane of one form), in memory. Holds the newest state of
+// each key only. Bounded: when it is full it is sealed and a fresh one takes the writes, while this
+// one is written to a segment.
+//
+// Three parts: an arena with keys, records and set elements; slots, one for each key (and element),
+// in the order of arrival; an open-addressing table over the key's 128-bit hash, of 4-byte places:
+// 8 bits of the hash and the number of the slot. So a key that is not here costs a line of a table
+// that stays in cache, and memory is touched only as it fills.
 //
 // Threads: one writer at a time (apply); any number of readers at any time, without locks. A slot
-// is published by its node pointer (release), after hash and value; nothing is ever moved or freed
+// is published by its place (release), after all that is in it; nothing is ever moved or freed
 // while the overlay lives. A sealed overlay is immutable.
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -18,6 +23,7 @@
 
 #include "controlplane/store/entry.hpp"
 #include "controlplane/store/key_hash.hpp"
+#include "controlplane/store/place_group.hpp"
 #include "controlplane/store/zeroed_memory.hpp"
 
 namespace sluice::controlplane::store {
@@ -44,6 +50,9 @@ class Overlay {
   };
   static_assert(sizeof(Node) == 24);
 
+  // Of a number with a 16-byte key: node, slot, place.
+  static constexpr std::uint64_t kBytesPerNumber = 80;
+
   // `bytes`: about what it may take when full. The smallest holds at least one entry of any size.
   Overlay(Form form, std::uint64_t bytes);
 
@@ -55,7 +64,20 @@ class Overlay {
   // hash of their own.
   void apply(const Entry& entry, const KeyHasher& hasher);
 
-  void prefetch(const Hash128& hash) const noexcept { __builtin_prefetch(&slots_[index_of(hash)]); }
+  void prefetch(const Hash128& hash) const noexcept { __builtin_prefetch(&places_[home(hash)]); }
+  // After prefetch(), when there was time for it: false when the key is not here; else it seems to
+  // be, and its slot is on its way.
+  bool prefetch_slot(const Hash128& hash) const noexcept {
+    for (std::size_t at = home(hash);; at = after(at)) {
+      const PlaceGroup group = look(&places_[at], tag_of(hash));
+      if (group.same != 0) {
+        __builtin_prefetch(&slot_at(at + static_cast<unsigned>(std::countr_zero(group.same))));
+        return true;
+      }
+      if (group.free != 0) [[likely]]
+        return false;
+    }
+  }
   // Compact form. kDeletedValue stands for a deletion.
   bool find(const Hash128& hash, std::uint64_t& value) const noexcept {
     const Slot* slot = slot_of(hash);
@@ -92,41 +114,63 @@ class Overlay {
 
  private:
   struct alignas(32) Slot {
-    std::atomic<std::uint64_t> lo;
-    std::atomic<std::uint64_t> hi;
+    Hash128 hash;
     // Compact: the value. Exact, a key: the sequence of its newest deletion; an element: kElement.
     std::atomic<std::uint64_t> value;
-    std::atomic<Node*> node;  // null: the slot is free
+    std::atomic<Node*> node;
   };
   static_assert(sizeof(Slot) == 32);
   static constexpr std::uint64_t kElement = std::numeric_limits<std::uint64_t>::max();
+  // A place names a slot by its number, counted from 1.
+  static constexpr std::uint32_t kNumberMask = (1U << kTagShift) - 1;
 
-  std::size_t index_of(const Hash128& hash) const noexcept { return hash.lo & mask_; }
-  const Slot* slot_of(const Hash128& hash) const noexcept {
-    for (std::size_t at = index_of(hash);; at = (at + 1) & mask_) {
-      const Slot& slot = slots_[at];
-      if (slot.node.load(std::memory_order_acquire) == nullptr) return nullptr;
-      if (slot.lo.load(std::memory_order_relaxed) == hash.lo &&
-          slot.hi.load(std::memory_order_relaxed) == hash.hi) {
-        return &slot;
+  static std::uint32_t tag_of(const Hash128& hash) noexcept {
+    return static_cast<std::uint32_t>(hash.lo >> 56);
+  }
+  // The first place of a group.
+  std::size_t home(const Hash128& hash) const noexcept {
+    return ((hash.lo & UINT32_MAX) * group_count_ >> 32) * kGroupPlaces;
+  }
+  std::size_t after(std::size_t at) const noexcept {
+    return at + kGroupPlaces == group_count_ * kGroupPlaces ? 0 : at + kGroupPlaces;
+  }
+  Slot& slot_at(std::size_t place) const noexcept {
+    return slots_[(places_[place].load(std::memory_order_relaxed) & kNumberMask) - 1];
+  }
+  // The slot of the hash; or null, and then `free` is the place where it goes.
+  Slot* find_slot(const Hash128& hash, std::size_t& free) const noexcept {
+    for (std::size_t at = home(hash);; at = after(at)) {
+      const PlaceGroup group = look(&places_[at], tag_of(hash));  // pairs with publish
+      for (unsigned same = group.same; same != 0; same &= same - 1) {
+        Slot& slot = slot_at(at + static_cast<unsigned>(std::countr_zero(same)));
+        if (slot.hash == hash) return &slot;
       }
+      if (group.free == 0) continue;
+      free = at + static_cast<unsigned>(std::countr_zero(group.free));
+      return nullptr;
     }
   }
-  // The slot of the hash, or the free one where it goes.
-  Slot& place_of(const Hash128& hash) noexcept;
-  void publish(Slot& slot, const Hash128& hash, std::uint64_t value, Node* node) noexcept;
+  const Slot* slot_of(const Hash128& hash) const noexcept {
+    std::size_t free = 0;
+    return find_slot(hash, free);
+  }
+  // A new slot, in the free place that find_slot() gave.
+  void publish(std::size_t at, const Hash128& hash, std::uint64_t value, Node* node) noexcept;
   Node* make_node(const Entry& entry, const Node* next, bool with_value) noexcept;
   void apply_number(const Entry& entry) noexcept;
   void apply_record(const Entry& entry) noexcept;
   void apply_element(const Entry& entry, const KeyHasher& hasher) noexcept;
 
   const Form form_;
-  const std::size_t mask_;
   const std::size_t max_slots_;
+  const std::uint64_t group_count_;
+  ZeroedMemory place_memory_;
   ZeroedMemory slot_memory_;
   ZeroedMemory arena_;
+  Place* const places_;
   Slot* const slots_;
-  std::size_t arena_used_ = 0;
+  // The writer's, away from what readers need.
+  alignas(64) std::size_t arena_used_ = 0;
   std::size_t slots_used_ = 0;
   std::atomic<std::uint64_t> arena_bytes_{0};
   std::atomic<std::uint64_t> entries_{0};
