@@ -1,51 +1,21 @@
 #include "controlplane/store/reader.hpp"
 
-#include <algorithm>
-#include <array>
 #include <bit>
 
+#include "controlplane/store/number_search.hpp"
 #include "controlplane/store/scratch.hpp"
 
 namespace sluice::controlplane::store {
 namespace {
 
 constexpr unsigned kMax = kMaxLookup;
+static_assert(kMax <= NumberSearch::kMax);
 
 constexpr std::uint64_t bit(unsigned i) noexcept {
   return std::uint64_t{1} << i;
 }
 constexpr std::uint64_t first_bits(unsigned n) noexcept {
   return n == 64 ? ~std::uint64_t{0} : bit(n) - 1;
-}
-
-// The keys that are still looked for, those of one lane next to each other.
-struct Grouped {
-  Scratch<Hash128, kMax> hashes;
-  Scratch<std::uint8_t, kMax> index;  // in the caller's order
-  std::array<std::uint8_t, kMaxLanes + 1> end;
-};
-
-void group(const Layout& layout, const Hash128* hashes, std::uint64_t wanted, Grouped& out) {
-  const unsigned lanes = layout.lanes.lanes();
-  std::fill_n(out.end.begin(), lanes + 1, std::uint8_t{0});
-  for (std::uint64_t left = wanted; left != 0; left &= left - 1)
-    ++out.end[layout.lanes.of(hashes[std::countr_zero(left)]) + 1];
-  for (unsigned lane = 0; lane < lanes; ++lane)
-    out.end[lane + 1] = static_cast<std::uint8_t>(out.end[lane + 1] + out.end[lane]);
-  std::array<std::uint8_t, kMaxLanes> at;
-  std::copy_n(out.end.begin(), lanes, at.begin());
-  for (std::uint64_t left = wanted; left != 0; left &= left - 1) {
-    const auto i = static_cast<unsigned>(std::countr_zero(left));
-    const unsigned slot = at[layout.lanes.of(hashes[i])]++;
-    out.hashes[slot] = hashes[i];
-    out.index[slot] = static_cast<std::uint8_t>(i);
-  }
-}
-
-bool find_in_overlays(const Tree& tree, const Hash128& hash, std::uint64_t& value) noexcept {
-  if (tree.active != nullptr && tree.active->find(hash, value)) return true;
-  return std::ranges::any_of(tree.sealed,
-                             [&](const auto& overlay) { return overlay->find(hash, value); });
 }
 
 }  // namespace
@@ -58,78 +28,39 @@ Error Reader::damaged(const SegmentHandle& segment) {
   return damaged_error(segment);
 }
 
-// Newest first; what a segment has is not looked for in older ones. The two arrays shrink on the
-// way.
-Result<std::uint64_t> Reader::find_in_segments(const Tree& tree, Hash128* hashes,
-                                               std::uint8_t* index, unsigned n,
-                                               std::uint64_t* values) {
-  Scratch<std::uint64_t, kMax> value;
+Result<std::uint64_t> Reader::find_checked(const TreeSet& set, const Hash128* hashes,
+                                           std::uint64_t wanted, std::uint64_t* values) {
   std::uint64_t all = 0;
-  for (const SegmentPtr& segment : tree.segments) {
-    if (segment->damaged()) [[unlikely]]
-      return std::unexpected(damaged(*segment));
-    std::uint64_t found = 0;
-    Segment::Counts counts;
-    if (!segment->segment().lookup(hashes, n, value.data(), found, &counts)) [[unlikely]]
-      return std::unexpected(damaged(*segment));
-    counts_.probes += n;
-    counts_.false_positives += counts.false_positives;
-    if (found == 0) continue;
-    unsigned kept = 0;
-    for (unsigned i = 0; i < n; ++i) {
-      if ((found & bit(i)) != 0) {
-        values[index[i]] = value[i];
-        all |= bit(index[i]);
-      } else {
-        hashes[kept] = hashes[i];
-        index[kept++] = index[i];
-      }
+  for (std::uint64_t left = wanted; left != 0; left &= left - 1) {
+    const auto i = static_cast<unsigned>(std::countr_zero(left));
+    const Tree& tree = set.trees[set.layout->tree_of(Form::kCompact, hashes[i])];
+    for (const SegmentPtr& segment : tree.segments) {
+      if (segment->damaged()) return std::unexpected(damaged(*segment));
+      std::uint64_t found = 0;
+      Segment::Counts counts;
+      if (!segment->segment().lookup(&hashes[i], 1, &values[i], found, &counts))
+        return std::unexpected(damaged(*segment));
+      ++counts_.probes;
+      counts_.false_positives += counts.false_positives;
+      if (found == 0) continue;
+      all |= bit(i);
+      break;  // what is older does not count
     }
-    n = kept;
-    if (n == 0) break;
   }
   return all;
 }
 
-// All overlays' lines are on their way before the first is looked at.
 Result<std::uint64_t> Reader::find_numbers(const TreeSet& set, const Hash128* hashes,
                                            std::uint64_t wanted, std::uint64_t* values) {
-  const Layout& layout = *set.layout;
-  const auto tree_of = [&](unsigned i) -> const Tree& {
-    return set.trees[layout.tree_of(Form::kCompact, hashes[i])];
-  };
-  for (std::uint64_t left = wanted; left != 0; left &= left - 1) {
-    const auto i = static_cast<unsigned>(std::countr_zero(left));
-    const Tree& tree = tree_of(i);
-    if (tree.active != nullptr) tree.active->prefetch(hashes[i]);
-    for (const auto& overlay : tree.sealed)
-      overlay->prefetch(hashes[i]);
-  }
-  std::uint64_t found = 0;
-  for (std::uint64_t left = wanted; left != 0; left &= left - 1) {
-    const auto i = static_cast<unsigned>(std::countr_zero(left));
-    if (find_in_overlays(tree_of(i), hashes[i], values[i])) found |= bit(i);
-  }
-  if (found == wanted) return found;
-  if (wanted == 1) {
-    Hash128 hash = hashes[0];
-    std::uint8_t place = 0;
-    return find_in_segments(tree_of(0), &hash, &place, 1, values);
-  }
-  Grouped grouped;
-  group(layout, hashes, wanted & ~found, grouped);
-  for (unsigned lane = 0; lane < layout.lanes.lanes(); ++lane) {
-    const unsigned begin = grouped.end[lane];
-    const unsigned n = grouped.end[lane + 1] - begin;
-    if (n == 0) continue;
-    const Tree& tree = set.trees[layout.tree_of(Form::kCompact, lane)];
-    const auto more =
-        find_in_segments(tree, &grouped.hashes[begin], &grouped.index[begin], n, values);
-    if (!more) [[unlikely]]
-      return more;
-    found |= *more;
-  }
-  return found;
+  NumberSearch search(set, hashes, values);
+  const std::uint64_t found = search.run(wanted);
+  counts_.probes += search.counts().probes;
+  counts_.false_positives += search.counts().false_positives;
+  if (search.left() == 0) [[likely]]
+    return found;
+  const auto checked = find_checked(set, hashes, search.left(), values);
+  if (!checked) return checked;
+  return found | *checked;
 }
 
 Result<std::uint64_t> Reader::lookup(std::uint8_t table, std::uint16_t tenant, const Id* ids,

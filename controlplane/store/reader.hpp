@@ -54,8 +54,9 @@ class Reader {
   // `wanted`: bits of the keys to look for. Returns those that were found, kDeletedValue included.
   Result<std::uint64_t> find_numbers(const TreeSet& set, const Hash128* hashes,
                                      std::uint64_t wanted, std::uint64_t* values);
-  Result<std::uint64_t> find_in_segments(const Tree& tree, Hash128* hashes, std::uint8_t* index,
-                                         unsigned n, std::uint64_t* values);
+  // One key after the other, checking what is not known to be good.
+  Result<std::uint64_t> find_checked(const TreeSet& set, const Hash128* hashes,
+                                     std::uint64_t wanted, std::uint64_t* values);
   // Nothing: the trees do not know the key; else the record, or that it was deleted.
   struct RecordState {
     bool deleted = false;

@@ -104,7 +104,8 @@ Segment::View Segment::view_at(const std::uint8_t* records) const noexcept {
   return {.function = {header_.function(), at(header_.seeds_offset), at(header_.pilots_offset)},
           .filter = {header_.filter(), at(header_.seeds_offset) + header_.parts,
                      at(header_.filter_offset)},
-          .records = records};
+          .records = records,
+          .has_filter = header_.has_filter != 0};
 }
 
 Status Segment::load_hot() const {
@@ -215,10 +216,9 @@ bool Segment::lookup_burst(const View& view, const Hash128* hashes, unsigned n,
 
 bool Segment::lookup(const Hash128* hashes, unsigned n, std::uint64_t* values, std::uint64_t& found,
                      Counts* counts) const noexcept {
-  if (const View* const loaded = loaded_.load(std::memory_order_acquire); loaded != nullptr)
-    return lookup_burst<false>(*loaded, hashes, n, values, found, counts);
-  return blocks_.hot_good() ? lookup_burst<false>(mapped_, hashes, n, values, found, counts)
-                            : lookup_burst<true>(mapped_, hashes, n, values, found, counts);
+  const View* const view = ready();
+  return view != nullptr ? lookup_burst<false>(*view, hashes, n, values, found, counts)
+                         : lookup_burst<true>(mapped_, hashes, n, values, found, counts);
 }
 
 template <bool kChecked>
@@ -251,10 +251,9 @@ Segment::Found Segment::find_one(const View& view, const Hash128& hash, KeyEntri
 
 Segment::Found Segment::find(const Hash128& hash, KeyEntries& entries,
                              Counts* counts) const noexcept {
-  if (const View* const loaded = loaded_.load(std::memory_order_acquire); loaded != nullptr)
-    return find_one<false>(*loaded, hash, entries, counts);
-  return blocks_.hot_good() ? find_one<false>(mapped_, hash, entries, counts)
-                            : find_one<true>(mapped_, hash, entries, counts);
+  const View* const view = ready();
+  return view != nullptr ? find_one<false>(*view, hash, entries, counts)
+                         : find_one<true>(mapped_, hash, entries, counts);
 }
 
 bool Segment::KeyEntries::next(Entry& entry) noexcept {

@@ -45,6 +45,19 @@ class Segment : public std::enable_shared_from_this<Segment> {
   [[nodiscard]] bool lookup(const Hash128* hashes, unsigned n, std::uint64_t* values,
                             std::uint64_t& found, Counts* counts = nullptr) const noexcept;
 
+  // What look-ups touch: in the file, or the copy of it. For look-ups in several segments at once.
+  struct View {
+    index::PhfView function;
+    FuseFilterView filter;  // only with has_filter
+    const std::uint8_t* records = nullptr;
+    bool has_filter = false;
+  };
+  // Null while blocks have to be checked when they are touched. Stays once it is there.
+  const View* ready() const noexcept {
+    const View* const loaded = loaded_.load(std::memory_order_acquire);
+    return loaded != nullptr || !blocks_.hot_good() ? loaded : &mapped_;
+  }
+
   // Exact form: the entries of one key, newest first; see KeyEntries.
   class KeyEntries;
   Found find(const Hash128& hash, KeyEntries& entries, Counts* counts = nullptr) const noexcept;
@@ -65,12 +78,6 @@ class Segment : public std::enable_shared_from_this<Segment> {
 
  private:
   friend class SegmentSource;
-  // What look-ups touch: in the file, or the copy of it.
-  struct View {
-    index::PhfView function;
-    FuseFilterView filter;  // only when the header says so
-    const std::uint8_t* records = nullptr;
-  };
   struct HotCopy {
     explicit HotCopy(std::size_t bytes) : memory(bytes) {}
     ZeroedMemory memory;
@@ -97,7 +104,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
   const View mapped_;
   mutable SegmentBlocks blocks_;
   mutable std::unique_ptr<const HotCopy> copy_;
-  mutable std::atomic<const View*> loaded_{nullptr};  // of copy_; released when it is complete
+  mutable std::atomic<const View*> loaded_{nullptr};  // copy_'s; released when complete
 };
 
 // One key in a segment of exact form: the newest kPut or kDelete, or operations on elements newest
