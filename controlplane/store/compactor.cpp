@@ -70,6 +70,11 @@ CompactionPolicy Compactor::policy() const {
   return policy_;
 }
 
+unsigned Compactor::running() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<unsigned>(running_);
+}
+
 void Compactor::run_thread(Work work) {
   std::uint64_t seen = 0;
   while (!stop_.load()) {

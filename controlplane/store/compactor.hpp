@@ -57,6 +57,7 @@ class Compactor {
   // Why the last job failed; empty after one that did not.
   std::string failure() const;
   CompactionPolicy policy() const;
+  unsigned running() const;  // jobs
   std::uint64_t debt_bytes(const Tree& tree) const;
 
  private:

@@ -51,6 +51,7 @@ struct IndexMetrics {
   std::uint64_t fsync_max_ns = 0;  // the slowest
   std::uint64_t flushes = 0;
   std::uint64_t compactions = 0;
+  std::uint64_t background_jobs = 0;  // flushes and compactions that run now
   std::uint64_t compaction_read_bytes = 0;
   std::uint64_t compaction_written_bytes = 0;
   std::uint64_t debt_bytes = 0;

@@ -67,6 +67,7 @@ IndexMetrics collect_metrics(Core& core, const Compactor& compactor, const Migra
   metrics.sequence = core.applied_sequence();
   metrics.manifest_generation = core.manifest().generation;
   add_counters(metrics, core.counters());
+  metrics.background_jobs = compactor.running();
   const EpochDomain::Totals reads = core.epochs().totals();
   metrics.lookups = reads.lookups;
   metrics.hits = reads.hits;

@@ -29,6 +29,8 @@ class KeyValueEngine {
   virtual bool get(const Id& id, std::uint64_t& value) = 0;
   // Waits until nothing is left to do in the background.
   virtual void settle() = 0;
+  // What it did so far, for a person; may be empty.
+  virtual std::string about() const { return {}; }
 };
 
 // Fsync::kEach: each write is on the disk when it returns. Ends the program on any error: there is

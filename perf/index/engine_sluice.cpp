@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -45,7 +46,22 @@ class Sluice final : public KeyValueEngine {
       give_up(done.error().message());
   }
 
+  std::string about() const override {
+    const store::IndexMetrics m = index_->metrics();
+    return fmt::format(
+        "{} flushes, {} merges, {:.2f} bytes read and {:.2f} written by them per byte of log; {} "
+        "batches slowed, {} stopped, {} ms waited; longest fsync {} ms",
+        m.flushes, m.compactions, per_log_byte(m.compaction_read_bytes, m.writes),
+        per_log_byte(m.compaction_written_bytes, m.writes), m.slowed_writes, m.stopped_writes,
+        m.stall_ns / 1'000'000, m.fsync_max_ns / 1'000'000);
+  }
+
  private:
+  static double per_log_byte(std::uint64_t bytes, std::uint64_t writes) {
+    constexpr double kLogBytes = 32.5;  // of a number in a batch of 64
+    return static_cast<double>(bytes) / (kLogBytes * static_cast<double>(std::max(1UL, writes)));
+  }
+
   std::unique_ptr<store::Index> index_;
   store::WriteBatch batch_;
 };

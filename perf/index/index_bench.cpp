@@ -7,7 +7,6 @@
 #include <unistd.h>
 #include <algorithm>
 #include <chrono>
-
 #include <filesystem>
 #include <string>
 #include <thread>
@@ -52,12 +51,15 @@ void load(KeyValueEngine& engine, std::uint64_t keys) {
 }
 
 void wait_until_idle(const store::Index& index) {
-  std::uint64_t last = ~std::uint64_t{0};
-  for (;;) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  constexpr int kQuietLooks = 5;
+  std::uint64_t last = 0;
+  for (int quiet = 0; quiet < kQuietLooks; ++quiet) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
     const store::IndexMetrics metrics = index.metrics();
     const std::uint64_t now = metrics.flushes + metrics.compactions;
-    if (now == last && metrics.verified_bytes == metrics.to_verify_bytes) return;
+    const bool busy = now != last || metrics.background_jobs != 0 ||
+                      metrics.verified_bytes != metrics.to_verify_bytes;
+    if (busy) quiet = -1;
     last = now;
   }
 }

@@ -95,6 +95,7 @@ void report(const IndexBenchOptions& options, const std::string& name, store::Fs
     p99.add(result.p99_ms);
     worst.add(result.worst_ms);
     cpu.add(result.cpu_ns);
+    progress("index_bench: {} after run {}: {}", name, run, engine->about());
   }
   for (const Measurement* m : {&rate, &p99, &worst, &cpu})
     m->print();
