@@ -88,12 +88,17 @@ Status LogFiles::open(const LogEnd& end) {
   return {};
 }
 
-// A hint: a disk without room says so when it matters.
+// A hint: a disk without room says so when it matters. Zeros are written, since to a file system
+// the first write to a block that is only reserved is a change of the file: every sync would write
+// its inode, too.
 void LogFiles::reserve(std::uint64_t end) {
   if (options_.fsync != Fsync::kEach || options_.reserve_bytes == 0 || end <= reserved_) return;
   const std::uint64_t wanted =
       std::max(end, std::min(end + options_.reserve_bytes, options_.file_bytes));
-  if (active_->reserve(wanted)) reserved_ = wanted;
+  if (!active_->reserve(wanted)) return;
+  const std::uint64_t from = std::max(reserved_, end);
+  reserved_ = wanted;
+  (void)active_->write_at(from, Buffer(wanted - from));  // as much of it as the disk takes
 }
 
 // What was refused must not be there after a crash, nor in the way of what comes next. Tried again
