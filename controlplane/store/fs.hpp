@@ -64,6 +64,8 @@ class File {
   // fdatasync. After an error nothing is known about any unsynced byte of the file, and a second
   // sync that succeeds proves nothing (the kernel forgets the error): give the file up.
   virtual Status sync() = 0;
+  // A hint: these bytes, just written, will be synced soon; the disk may begin with them.
+  virtual void start_sync(std::uint64_t /*offset*/, std::uint64_t /*bytes*/) noexcept {}
   virtual Status truncate(std::uint64_t size) = 0;
   // Makes the file at least this large; what is new reads as zeros and its blocks are there.
   virtual Status reserve(std::uint64_t size) = 0;

@@ -160,6 +160,11 @@ class PosixFile final : public File {
     return {};
   }
 
+  void start_sync(std::uint64_t offset, std::uint64_t bytes) noexcept override {
+    (void)::sync_file_range(fd_.get(), static_cast<off64_t>(offset), static_cast<off64_t>(bytes),
+                            SYNC_FILE_RANGE_WRITE);
+  }
+
   Status truncate(std::uint64_t size) override {
     if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) {
       return system_error("truncating", path_, errno);

@@ -19,6 +19,8 @@ using log_format::RecordHeader;
 
 namespace {
 
+constexpr std::uint64_t kNeverSyncBytes = std::uint64_t{8} << 20;
+
 Status too_long(std::size_t bytes) {
   return fail(ErrorCode::kInvalidArgument,
               fmt::format("a batch of {} bytes; at most {} fit", bytes, kMaxLogPayload),
@@ -89,7 +91,8 @@ class LogWriter::Impl {
   bool leading_ = false;
   bool thread_leads_ = false;
   bool stopping_ = false;
-  bool sync_wanted_ = false;  // there is something for the sync thread
+  bool sync_wanted_ = false;          // there is something for the sync thread
+  std::uint64_t unsynced_bytes_ = 0;  // the leader's: since kNever wanted the last sync
   std::uint64_t next_sequence_ = 1;
   Status refused_;
   LogMetrics metrics_;
@@ -297,10 +300,7 @@ Status LogWriter::Impl::write_group(const Group& group, std::uint64_t& next) {
     bytes += kRecordHeader + padded(pending.payload.size());
   if (files_.full(bytes)) {
     if (auto begun = files_.begin_file(next); !begun) return begun;
-    if (options_.fsync == Fsync::kNever) {
-      const std::lock_guard lock(mutex_);
-      want_sync();
-    }
+    unsynced_bytes_ = kNeverSyncBytes;
   }
   buffer_.resize(bytes);
   std::uint8_t* to = buffer_.data();
@@ -317,6 +317,11 @@ Status LogWriter::Impl::write_group(const Group& group, std::uint64_t& next) {
   if (written) {
     const std::lock_guard lock(mutex_);
     metrics_.bytes += bytes;
+    unsynced_bytes_ += bytes;
+    if (options_.fsync == Fsync::kNever && unsynced_bytes_ >= kNeverSyncBytes) {
+      unsynced_bytes_ = 0;
+      want_sync();
+    }
   }
   return written;
 }
@@ -341,8 +346,8 @@ void LogWriter::Impl::want_sync() {
   if (!std::exchange(sync_wanted_, true)) wake_sync_.notify_one();
 }
 
-// kInterval: some time after something was written. kNever: when a file is full, so that a long
-// log does not lie in memory only.
+// kInterval: some time after something was written. kNever: when a file is full or much was
+// written, so that no long log lies in memory only, which a flush would have to wait for.
 void LogWriter::Impl::sync_thread() {
   std::unique_lock lock(mutex_);
   for (;;) {

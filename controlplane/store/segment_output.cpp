@@ -54,6 +54,8 @@ Status SegmentOutput::finish() {
 
 Status SegmentOutput::append_unchecked(std::span<const std::uint8_t> bytes) {
   if (Status written = file_.write_at(written_, bytes); !written) return written;
+  // While the next bytes are made; else whoever waits for the segment waits for all of the disk.
+  file_.start_sync(written_, bytes.size());
   written_ += bytes.size();
   if (!pace_.spend(bytes.size())) {
     return fail(ErrorCode::kUnavailable, "cancelled", ErrorOrigin::kStore);
