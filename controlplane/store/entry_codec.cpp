@@ -1,5 +1,6 @@
 #include "controlplane/store/entry_codec.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include "controlplane/store/segment_format.hpp"
@@ -15,27 +16,44 @@ constexpr std::uint8_t kKnownBits = 31;
 constexpr std::size_t kV1FixedBytes = 32;
 constexpr std::size_t kV2ValueBytes = 7;  // of a compact value
 
-using Out = std::vector<std::uint8_t>;
+// Beside key and value: flags, hash, table, tenant, sequence, sizes, number.
+constexpr std::size_t kMostFixedBytes = 64;
 
-void put(Out& out, std::uint64_t value, std::size_t bytes) {
-  for (std::size_t i = 0; i < bytes; ++i)
-    out.push_back(static_cast<std::uint8_t>(value >> 8 * i));
-}
+// Appends to a vector that is made large enough once: byte by byte it would cost more than all
+// else in a merge.
+class Out {
+ public:
+  Out(std::vector<std::uint8_t>& to, std::size_t most) : to_(to), size_(to.size()) {
+    to.resize(size_ + most);
+  }
+  ~Out() { to_.resize(size_); }
+  Out(const Out&) = delete;
+  Out& operator=(const Out&) = delete;
 
-void put(Out& out, std::span<const std::uint8_t> bytes) {
-  out.insert(out.end(), bytes.begin(), bytes.end());
-}
+  // Any integer, all its bytes.
+  void put(auto value) noexcept {
+    sluice::store(&to_[size_], value);
+    size_ += sizeof value;
+  }
+  // The lowest seven bytes; one more of the room is written to.
+  void put_56_bits(std::uint64_t value) noexcept {
+    sluice::store(&to_[size_], value);
+    size_ += kV2ValueBytes;
+  }
+  void put_varint(std::uint64_t value) noexcept {
+    for (; value >= 0x80; value >>= 7)
+      to_[size_++] = static_cast<std::uint8_t>(value | 0x80);
+    to_[size_++] = static_cast<std::uint8_t>(value);
+  }
+  void put(std::span<const std::uint8_t> bytes) noexcept {
+    std::ranges::copy(bytes, &to_[size_]);
+    size_ += bytes.size();
+  }
 
-void put_varint(Out& out, std::uint64_t value) {
-  for (; value >= 0x80; value >>= 7)
-    out.push_back(static_cast<std::uint8_t>(value | 0x80));
-  out.push_back(static_cast<std::uint8_t>(value));
-}
-
-void put_hash(Out& out, const Hash128& hash) {
-  put(out, hash.lo, 8);
-  put(out, hash.hi, 8);
-}
+ private:
+  std::vector<std::uint8_t>& to_;
+  std::size_t size_;
+};
 
 constexpr bool has_value(Op op) noexcept {
   return op != Op::kDelete;
@@ -43,18 +61,18 @@ constexpr bool has_value(Op op) noexcept {
 
 void encode_v1(const Entry& entry, Form form, Out& out) {
   const bool number = form == Form::kCompact && has_value(entry.op);
-  put_hash(out, entry.hash);
-  put(out, entry.sequence, 8);
-  put(out, entry.table, 1);
-  put(out, static_cast<std::uint8_t>(entry.op), 1);
-  put(out, entry.tenant, 2);
-  put(out, entry.key.size(), 2);
-  put(out, number ? 8 : entry.value.size(), 2);
-  put(out, entry.key);
+  out.put(entry.hash);
+  out.put(entry.sequence);
+  out.put(entry.table);
+  out.put(entry.op);
+  out.put(entry.tenant);
+  out.put(static_cast<std::uint16_t>(entry.key.size()));
+  out.put(static_cast<std::uint16_t>(number ? 8 : entry.value.size()));
+  out.put(entry.key);
   if (number) {
-    put(out, entry.inline_value, 8);
+    out.put(entry.inline_value);
   } else {
-    put(out, entry.value);
+    out.put(entry.value);
   }
 }
 
@@ -63,20 +81,20 @@ void encode_v2(const Entry& entry, Form form, bool same_key, Out& out) {
   auto flags = static_cast<std::uint8_t>(entry.op);
   if (same_key) flags |= kSameKey;
   if (usual) flags |= kUsualKey;
-  out.push_back(flags);
+  out.put(flags);
   if (!same_key) {
-    put_hash(out, entry.hash);
-    out.push_back(entry.table);
-    put_varint(out, entry.tenant);
+    out.put(entry.hash);
+    out.put(entry.table);
+    out.put_varint(entry.tenant);
   }
-  put_varint(out, entry.sequence);
-  if (!same_key && !usual) put_varint(out, entry.key.size());
-  if (form == Form::kExact && has_value(entry.op)) put_varint(out, entry.value.size());
-  if (!same_key) put(out, entry.key);
+  out.put_varint(entry.sequence);
+  if (!same_key && !usual) out.put_varint(entry.key.size());
+  if (form == Form::kExact && has_value(entry.op)) out.put_varint(entry.value.size());
+  if (!same_key) out.put(entry.key);
   if (form == Form::kCompact) {
-    if (has_value(entry.op)) put(out, entry.inline_value, kV2ValueBytes);
+    if (has_value(entry.op)) out.put_56_bits(entry.inline_value);
   } else {
-    put(out, entry.value);
+    out.put(entry.value);
   }
 }
 
@@ -98,7 +116,9 @@ bool allowed(const Entry& entry, Form form) noexcept {
   return false;
 }
 
-void encode(const Entry& entry, Form form, std::uint32_t format, bool same_key, Out& out) {
+void encode(const Entry& entry, Form form, std::uint32_t format, bool same_key,
+            std::vector<std::uint8_t>& to) {
+  Out out(to, kMostFixedBytes + entry.key.size() + entry.value.size());
   if (format == 1) {
     encode_v1(entry, form, out);
   } else {

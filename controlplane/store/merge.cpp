@@ -80,21 +80,20 @@ class Merge final : public EntrySource {
     if (ended_) return false;
     if (!started_) {
       started_ = true;
-      heap_.reserve(inputs_.size());
-      for (std::size_t i = 0; i < inputs_.size(); ++i)
-        if (Status read = push(i); !read) return stop(read.error());
+      for (std::size_t i = inputs_.size(); i-- != 0;)
+        if (Status read = advance(i); !read) return stop(read.error());
     }
     // The entry given last is still in the caller's hands until now.
-    if (Status moved = advance(); !moved) return stop(moved.error());
-    while (!heap_.empty()) {
-      const Entry& top = inputs_[heap_.front()].head;
-      if (wanted(top)) {
-        entry = top;
-        given_ = true;
-        return true;
+    while (!inputs_.empty()) {
+      if (given_) {
+        if (Status moved = advance(top_); !moved) return stop(moved.error());
+        if (inputs_.empty()) break;
       }
+      top_ = first();
       given_ = true;
-      if (Status moved = advance(); !moved) return stop(moved.error());
+      if (!wanted(inputs_[top_].head)) continue;
+      entry = inputs_[top_].head;
+      return true;
     }
     ended_ = true;
     return false;
@@ -111,27 +110,20 @@ class Merge final : public EntrySource {
     return std::unexpected(std::move(error));
   }
 
-  bool later(std::size_t a, std::size_t b) const noexcept {
-    return order(inputs_[a].head, inputs_[b].head) > 0;
-  }
-
-  Status push(std::size_t input) {
+  // The next head of an input; one that has none goes.
+  Status advance(std::size_t input) {
     const Result<bool> read = inputs_[input].source->next(inputs_[input].head);
     if (!read) return std::unexpected(read.error());
-    if (!*read) return {};
-    heap_.push_back(input);
-    std::push_heap(heap_.begin(), heap_.end(),
-                   [this](std::size_t a, std::size_t b) { return later(a, b); });
+    if (!*read) inputs_.erase(inputs_.begin() + static_cast<std::ptrdiff_t>(input));
     return {};
   }
 
-  Status advance() {
-    if (!std::exchange(given_, false)) return {};
-    std::pop_heap(heap_.begin(), heap_.end(),
-                  [this](std::size_t a, std::size_t b) { return later(a, b); });
-    const std::size_t input = heap_.back();
-    heap_.pop_back();
-    return push(input);
+  // They are few: looking at all is quicker than a heap.
+  std::size_t first() const noexcept {
+    std::size_t best = 0;
+    for (std::size_t i = 1; i < inputs_.size(); ++i)
+      if (order(inputs_[i].head, inputs_[best].head) < 0) best = i;
+    return best;
   }
 
   // Decides about the newest entry that is left; must see all entries in order.
@@ -151,14 +143,14 @@ class Merge final : public EntrySource {
   }
 
   const bool bottom_;
-  std::vector<Input> inputs_;
-  std::vector<std::size_t> heap_;  // inputs that have a head, the first in order on top
+  std::vector<Input> inputs_;  // once started, those that have a head
+  std::size_t top_ = 0;        // the one whose head comes first
   SeenElements seen_;
   Hash128 key_;
   bool any_ = false;
   bool closed_ = false;  // what follows of this key is hidden
   bool started_ = false;
-  bool given_ = false;  // the top of the heap was looked at
+  bool given_ = false;  // the head of top_ was looked at
   bool ended_ = false;
 };
 

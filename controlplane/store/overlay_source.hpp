@@ -18,6 +18,9 @@ class OverlaySource final : public EntrySource {
   Result<bool> next(Entry& entry) override;
 
  private:
+  static constexpr std::size_t kAhead = 8;  // keys whose nodes are on their way
+
+  void prefetch() const noexcept;
   void fill(Entry& entry, const Hash128& hash, const Overlay::Node& node) const noexcept;
   void gather(const Overlay::KeyRef& key);
 

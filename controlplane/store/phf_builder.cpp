@@ -13,12 +13,6 @@ using index::PhfView;
 
 namespace {
 
-// Measured by perf/micro/phf_bench: fewer pilots or free slots cost more building time than the
-// bytes are worth, more of them go beyond 12.6 bytes with a 12-byte record.
-constexpr std::uint64_t kKeysPerPart = 120'000;
-constexpr double kKeysPerBucket = 3.5;
-constexpr double kLoad = 0.98;          // keys per slot on the average
-constexpr double kLargestLoad = 0.993;  // of the largest part
 constexpr unsigned kSeeds = 16;
 // Chance weighs more in small parts: they get so much more than their share.
 constexpr double kMoreSlots = 6;
@@ -29,19 +23,21 @@ constexpr std::uint64_t kEvictionsPerSlot = 10;
 
 }  // namespace
 
-std::uint32_t phf_parts(std::uint64_t keys) noexcept {
-  const std::uint64_t parts = (keys + kKeysPerPart - 1) / kKeysPerPart;
+std::uint32_t phf_parts(std::uint64_t keys, const PhfShape& shape) noexcept {
+  const std::uint64_t parts = (keys + shape.keys_per_part - 1) / shape.keys_per_part;
   return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(parts, 1, index::kMaxPhfParts));
 }
 
 Result<PhfGeometry> phf_geometry(std::uint64_t keys, std::uint32_t parts,
-                                 std::uint64_t largest_part, unsigned attempt) {
+                                 std::uint64_t largest_part, unsigned attempt,
+                                 const PhfShape& shape) {
   const double per_part = static_cast<double>(keys) / parts;
   const double more = 1 + 0.03 * attempt;
-  const double slots = std::max(per_part / kLoad, static_cast<double>(largest_part) / kLargestLoad);
+  const double slots =
+      std::max(per_part / shape.load, static_cast<double>(largest_part) / shape.largest_load);
   const PhfGeometry geometry{
       .parts = parts,
-      .buckets = static_cast<std::uint32_t>(more * per_part / kKeysPerBucket + kMoreBuckets),
+      .buckets = static_cast<std::uint32_t>(more * per_part / shape.keys_per_bucket + kMoreBuckets),
       .slots = static_cast<std::uint32_t>(
           std::min(more * slots, 1e9) +
           kMoreSlots * (attempt + std::log2(static_cast<double>(largest_part) + 2))),

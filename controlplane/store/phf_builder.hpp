@@ -18,16 +18,30 @@
 
 namespace sluice::controlplane::store {
 
+// Memory against the time to build.
+struct PhfShape {
+  std::uint64_t keys_per_part;
+  double keys_per_bucket;
+  double load;          // keys per slot on the average
+  double largest_load;  // of the largest part
+};
+// For what stays: measured by perf/micro/phf_bench. Fewer pilots or free slots cost more building
+// time than the bytes are worth, more of them go beyond 12.6 bytes with a 12-byte record.
+inline constexpr PhfShape kSmallPhf{120'000, 3.5, 0.98, 0.993};
+// For what is merged away soon: with so many free slots hardly a bucket is ever thrown out.
+inline constexpr PhfShape kQuickPhf{40'000, 3.0, 0.85, 0.88};
+
 // How many parts a set gets: small enough to be built in the second-level cache, large enough that
 // their sizes, which chance decides, are near each other.
-std::uint32_t phf_parts(std::uint64_t keys) noexcept;
+std::uint32_t phf_parts(std::uint64_t keys, const PhfShape& shape = kSmallPhf) noexcept;
 
 // `largest_part`: keys of the largest part, as counted; all parts get slots for it. When a part
 // cannot be built (kUnavailable of PhfPartBuilder::build), the whole set is tried again with the
 // next attempt, which has more slots and buckets.
 inline constexpr unsigned kPhfAttempts = 16;
 Result<index::PhfGeometry> phf_geometry(std::uint64_t keys, std::uint32_t parts,
-                                        std::uint64_t largest_part, unsigned attempt = 0);
+                                        std::uint64_t largest_part, unsigned attempt = 0,
+                                        const PhfShape& shape = kSmallPhf);
 
 class PhfPartBuilder {
  public:

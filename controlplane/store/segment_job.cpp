@@ -41,6 +41,7 @@ Result<SegmentPtr> merge_to_segment(Core& core, const Layout& layout, Form form,
   const SegmentOptions options{.form = form,
                                .format = layout.format,
                                .filter = !bottom,
+                               .quick = !bottom,
                                .expected = expected,
                                .key_check = index::base_key_check(layout.hasher.ids())};
   auto writer = SegmentWriter::create(core.fs(), core.segment_path(file), options, pace);

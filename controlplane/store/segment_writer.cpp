@@ -202,7 +202,8 @@ class SegmentWriter::State {
 
   template <class Key>
   Result<Function> build_function(const std::vector<Key>& keys) {
-    const std::uint32_t parts = phf_parts(keys.size());
+    const PhfShape& shape = options_.quick ? kQuickPhf : kSmallPhf;
+    const std::uint32_t parts = phf_parts(keys.size(), shape);
     Function function{.starts = split(keys, parts),
                       .seeds = std::vector<std::uint8_t>(2 * std::size_t{parts}),
                       .pilots = {}};
@@ -210,7 +211,7 @@ class SegmentWriter::State {
     for (std::uint32_t part = 0; part < parts; ++part)
       largest_part_ = std::max(largest_part_, function.starts[part + 1] - function.starts[part]);
     for (unsigned attempt = 0;; ++attempt) {
-      const auto geometry = phf_geometry(keys.size(), parts, largest_part_, attempt);
+      const auto geometry = phf_geometry(keys.size(), parts, largest_part_, attempt, shape);
       if (!geometry) return std::unexpected(geometry.error());
       header_.parts = parts;
       header_.buckets = geometry->buckets;

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <memory>
 #include <thread>
 
 #include "controlplane/store/log_batch.hpp"
+#include "controlplane/store/scratch.hpp"
 #include "sluice/base/clock.hpp"
 
 namespace sluice::controlplane::store {
@@ -39,6 +41,30 @@ bool fits_kind(Kind kind, const WriteBatch::Operation& operation) noexcept {
   if (operation.op == Op::kPut)
     return kind != Kind::kSet && operation.inlined == (kind == Kind::kNumber);
   return kind == Kind::kSet;
+}
+
+// Ids of one table and tenant after each other, the usual case, are hashed together.
+std::vector<Hash128> hashes_of(const WriteBatch& batch, const KeyHasher& hasher) {
+  const auto operations = batch.operations();
+  std::vector<Hash128> hashes(operations.size());
+  Scratch<Id, kMaxLookup> ids;
+  for (std::size_t i = 0; i < operations.size();) {
+    const WriteBatch::Operation& first = operations[i];
+    const auto belongs = [&](const WriteBatch::Operation& operation) {
+      return operation.key_size == sizeof(Id) && operation.table == first.table &&
+             operation.tenant == first.tenant;
+    };
+    unsigned n = 0;
+    for (; n < kMaxLookup && i + n < operations.size() && belongs(operations[i + n]); ++n)
+      std::memcpy(&ids[n], batch.key(operations[i + n]).data(), sizeof(Id));
+    if (n == 0) {
+      hashes[i++] = hasher(first.table, first.tenant, batch.key(first));
+    } else {
+      hasher.burst(first.table, first.tenant, ids.data(), &hashes[i], n);
+      i += n;
+    }
+  }
+  return hashes;
 }
 
 double pressure_of(const Tree& tree, std::uint64_t overlay_bytes) noexcept {
@@ -86,17 +112,14 @@ Status Writer::check(const WriteBatch& batch) const {
 // The overlays' slots are prefetched: by the time the log has the batch they are near.
 Writer::Prepared Writer::prepare(const WriteBatch& batch) const {
   Prepared prepared;
-  prepared.hashes.resize(batch.size());
   const auto guard = core_.epochs().enter();
   const TreeSet& set = core_.present().current;
   prepared.layout = set.layout->id;
+  prepared.hashes = hashes_of(batch, set.layout->hasher);
   double delay = 0;
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    const WriteBatch::Operation& operation = batch.operations()[i];
-    const Hash128 hash =
-        set.layout->hasher(operation.table, operation.tenant, batch.key(operation));
-    prepared.hashes[i] = hash;
-    const Form form = form_of(*core_.kind_of(operation.table));
+    const Hash128& hash = prepared.hashes[i];
+    const Form form = form_of(*core_.kind_of(batch.operations()[i].table));
     const Tree& tree = set.trees[set.layout->tree_of(form, hash)];
     tree.active->prefetch(hash);
     if (static_cast<double>(tree.sealed.size() + 1) < kSlow) continue;
