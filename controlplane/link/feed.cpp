@@ -34,12 +34,33 @@ void Programmer::State::start_replay(std::uint8_t new_epoch) {
     item.queued = true;
     misc_queue.push_back(key);
   }
+  queue_handles();
+}
+
+void Programmer::State::queue_handles() {
   for (std::uint32_t i = 0; i < adjacencies.slots.size(); ++i) {
     if (adjacencies.slots[i].used) queue_adjacency(i, true);
   }
   for (std::uint32_t i = 0; i < groups.slots.size(); ++i) {
     if (groups.slots[i].used) queue_group(i);
   }
+}
+
+// Setting again what is there already changes nothing.
+void Programmer::State::resend() {
+  if (!connected || replay) return;
+  queue_handles();
+  for (std::uint32_t slot = 0; slot < routes.slots(); ++slot) {
+    if (to_be_told(slot)) queue_route(slot);
+  }
+}
+
+// Of a route that the dataplane knows nothing about.
+bool Programmer::State::to_be_told(std::uint32_t slot) const {
+  const RouteEntry& entry = routes.at(slot);
+  if ((entry.flags & route_flag::kUsed) == 0 || covered(entry)) return false;
+  // Of those that are gone only the base has to be told.
+  return (entry.flags & route_flag::kDeleted) == 0 || retained(slot);
 }
 
 // Without a connection nothing is queued: the next one gets everything anyway.
@@ -150,10 +171,8 @@ bool Programmer::State::fill_routes() {
   if (replay) {
     while (replay_cursor < routes.slots() && staged.size() < kStage) {
       const std::uint32_t slot = replay_cursor++;
+      if (!to_be_told(slot)) continue;
       RouteEntry& entry = routes.at(slot);
-      if ((entry.flags & route_flag::kUsed) == 0 || covered(entry)) continue;
-      // Of those that are gone only the base has to be told.
-      if ((entry.flags & route_flag::kDeleted) != 0 && !retained(slot)) continue;
       stage_route(entry);
       entry.flags &= static_cast<std::uint8_t>(~route_flag::kDirty);
     }

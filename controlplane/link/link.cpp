@@ -28,8 +28,35 @@ constexpr milliseconds kBeat{static_cast<int>(link::kHeartbeatPeriodNs / kNsPerM
 // While the ring is full (65 536 commands are 20 ms of the applier's work) or somebody waits for
 // the applied sequence, which nobody signals.
 constexpr milliseconds kPoll{1};
+// After a table was full: how long until what it refused is tried again, once there is room.
+constexpr std::uint64_t kResendNs = 5 * kNsPerSecond;
 // Commands written before other handlers of the io_context get their turn.
 constexpr std::uint32_t kPumpBudget = 8192;
+
+// How much of the dataplane's tables is taken, the most since one of them was full.
+struct Places {
+  std::uint64_t routes = 0;
+  std::uint64_t adjacencies = 0;
+  std::uint64_t groups = 0;
+
+  // Whether something has left one of them, or there is room enough in each.
+  bool free_now(const link::StatusSegment& status) {
+    const auto& tables = status.tables;
+    const auto left = [](std::uint64_t& most, const std::uint64_t& taken) {
+      const std::uint64_t now = link::read(taken);
+      most = std::max(most, now);
+      return now < most;
+    };
+    const auto roomy = [](const std::uint64_t& taken, const std::uint64_t& capacity) {
+      return link::read(taken) < link::read(capacity) / 16 * 15;
+    };
+    const bool any = left(routes, tables.routes) | left(adjacencies, tables.adjacencies) |
+                     left(groups, tables.groups);
+    return any || (roomy(tables.routes, tables.routes_capacity) &&
+                   roomy(tables.adjacencies, tables.adjacencies_capacity) &&
+                   roomy(tables.groups, tables.groups_capacity));
+  }
+};
 
 }  // namespace
 
@@ -59,8 +86,9 @@ struct Link::Impl {
   bool pump_posted = false;
   std::uint64_t sync_started_ns = 0;
   std::uint64_t sync_sequence = 0;  // kEndSync's; 0: not written yet
-  std::uint64_t refused = 0;
   std::uint32_t next_token = 1;
+  std::optional<Places> places;  // a table was full, and nothing was sent again since
+  std::uint64_t resent_ns = 0;
 
   struct Waiter {
     std::uint64_t mark;
@@ -144,6 +172,7 @@ struct Link::Impl {
                  info.dataplane_instance, epoch);
     sync_started_ns = monotonic_ns();
     sync_sequence = 0;
+    places.reset();
     feed.start_replay(epoch);
     enter(LinkState::kSyncing);
     if (now != generation) return;  // a callback stopped the link
@@ -304,12 +333,29 @@ struct Link::Impl {
     if (event.kind == link::EventKind::kCommandRefused) {
       ++info.commands_refused;
       const auto& refused_command = event.body.refused;
+      if (refused_command.reason == link::RefusedReason::kTableFull) table_was_full();
       spdlog::error("event=command_refused sequence={} kind={} reason={} handle={} id={}",
                     refused_command.sequence, static_cast<unsigned>(refused_command.kind),
                     static_cast<unsigned>(refused_command.reason), refused_command.handle,
                     to_string(refused_command.id));
     }
+    if (event.kind == link::EventKind::kTableFull) table_was_full();
     if (callbacks.on_event) callbacks.on_event(event);
+  }
+
+  // ---- full tables -----------------------------------------------------------------------------
+  // What was refused is not remembered one by one: events are coalesced and may be lost.
+  void table_was_full() {
+    if (!places) places.emplace();
+  }
+
+  void retry_refused(std::uint64_t now_ns) {
+    if (!places || feed.replaying()) return;
+    if (!places->free_now(*status.get()) || now_ns - resent_ns < kResendNs) return;
+    places.reset();
+    resent_ns = now_ns;
+    spdlog::info("event=refused_sent_again reason=\"a full table has room\"");
+    feed.resend();
   }
 
   // ---- heartbeat -------------------------------------------------------------------------------
@@ -330,6 +376,7 @@ struct Link::Impl {
       if (callbacks.on_state) callbacks.on_state(info.state);
       if (!session) return;
     }
+    retry_refused(now_ns);
     if (const auto due = feed.sweep_due_ns(); due && *due <= now_ns) post_pump();
     beat_timer.expires_after(kBeat);
     beat_timer.async_wait([this, now = generation](const asio::error_code& error) {

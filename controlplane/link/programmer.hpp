@@ -85,6 +85,8 @@ class Feed {
   // A new connection: everything is to be sent again under `epoch`.
   virtual void start_replay(std::uint8_t epoch) = 0;
   virtual void stop() = 0;  // the connection is gone: only remember
+  // What refers to tables is to be sent once more: of some of it there was no room.
+  virtual void resend() = 0;
   // Writes at most `budget` commands. True when something is left that could be sent now.
   virtual bool pump(CommandWriter& writer, std::uint32_t budget, std::uint64_t now_ns) = 0;
   virtual bool replaying() const = 0;         // kEndSync of this connection not written yet

@@ -154,6 +154,7 @@ struct Programmer::State final : Feed {
   void set_misc(const MiscKey& key, const link::Command& command, bool removal);
   void queue_adjacency(std::uint32_t handle, bool content);
   void queue_group(std::uint32_t handle);
+  void queue_handles();  // all adjacencies and groups
   void queue_route(std::uint32_t slot);
   void forget_route(std::uint32_t slot);
   // ---- base segments, route_base.cpp
@@ -184,6 +185,7 @@ struct Programmer::State final : Feed {
   // Feed
   void start_replay(std::uint8_t new_epoch) override;
   void stop() override;
+  void resend() override;
   bool pump(CommandWriter& writer, std::uint32_t budget, std::uint64_t now_ns) override;
   bool replaying() const override { return replay || end_staged; }
   std::uint64_t waiting() const override;
@@ -204,6 +206,7 @@ struct Programmer::State final : Feed {
   void stage_next_adjacency();
   void stage_group(std::uint32_t handle);
   void stage_route(const RouteEntry& entry);
+  bool to_be_told(std::uint32_t slot) const;
   void stage_checkpoints();
 };
 

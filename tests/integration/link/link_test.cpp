@@ -400,6 +400,38 @@ TEST(Link, FullRingLosesNothing) {
   EXPECT_EQ(side.status->segment().tables.commands_refused, 0u);
 }
 
+// What a full table refused is there once others have left, without anybody's help.
+TEST(Link, WhatAFullTableRefusedComesWhenThereIsRoom) {
+  constexpr std::uint64_t kRoom = 1000;
+  constexpr std::uint64_t kWanted = 1500;
+  RunDir dir;
+  DataplaneSide side(dir.path(), kRoom);
+  ControlSide control(dir.path());
+  control.want(kHosts, kWanted, 0);
+  control.link.start();
+  const auto both = [&](auto done) {
+    return side.run_until(
+        [&] {
+          control.io.poll();
+          control.io.restart();
+          return done();
+        },
+        kWaitMs);
+  };
+  const auto refused = [&] { return link::read(side.status->segment().tables.commands_refused); };
+  ASSERT_TRUE(both([&] { return control.link.info().state == controlplane::LinkState::kReady; }));
+  ASSERT_TRUE(both([&] { return control.link.info().commands_refused > 0; }));
+  EXPECT_EQ(side.routes() + refused(), kWanted) << "each refusal is counted";
+  EXPECT_LT(side.routes(), kWanted);
+
+  // Those that were first, and so are in the table.
+  for (std::uint64_t r = 0; r < kRoom; ++r)
+    control.programmer.delete_route(route_id(r));
+  ASSERT_TRUE(both([&] { return side.routes() == kWanted - kRoom; })) << side.routes();
+  for (std::uint64_t r = kRoom; r < kWanted; ++r)
+    EXPECT_EQ(side.tables->route_table()->find(route_id(r)).kind(), ActionKind::kAdjacency) << r;
+}
+
 }  // namespace sluice::testing
 
 int main(int argc, char** argv) {
