@@ -90,6 +90,8 @@ expect options "forwarded=$n" none
 expect trailer "forwarded=$n" none
 expect no-udp-checksum "forwarded=$n" none
 expect hop-limit-1 "forwarded=$n" none
+# Heard, but sent to another station: a TAP port hears everything.
+expect good "foreign_mac=$n" none --router-mac 02:77:00:00:00:99
 expect cut-in-ip "truncated=$n" none
 expect cut-in-udp "truncated=$n" none
 expect cut-in-envelope "bad_ip_header=$n" none
@@ -126,6 +128,7 @@ expect unknown-destination "hold_expired=$n" unknown_destination
 expect unknown-destination "unknown_destination=$n" unknown_destination
 
 expect6 good "forwarded=$n" none
+expect6 good "foreign_mac=$n" none --router-mac 02:77:00:00:00:99
 expect6 no-udp-checksum "no_udp_checksum=$n" none
 expect6 ip-length-beyond "bad_ip_header=$n" none
 expect6 udp-length-beyond "bad_udp_length=$n" none
