@@ -63,9 +63,8 @@ class ProcessLog::Sink final : public spdlog::sinks::base_sink<std::mutex> {
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
     if (untold_ > 0) {
-      const auto note =
-          fmt::format("{}level=warn process={} event=log_lines_lost lines={}\n",
-                      torn_ ? "\n" : "", process_, untold_);
+      const auto note = fmt::format("{}level=warn process={} event=log_lines_lost lines={}\n",
+                                    torn_ ? "\n" : "", process_, untold_);
       if (!write_whole(note)) return lose();
       untold_ = 0;
     }
@@ -113,8 +112,7 @@ Result<std::unique_ptr<ProcessLog>> ProcessLog::open(const config::Log& log,
   auto sink = std::make_shared<Sink>(process, log.file, fd);
   auto logger = std::make_shared<spdlog::logger>(std::string(process), sink);
   logger->set_level(level_of(log.level));
-  logger->set_pattern(
-      fmt::format("time=%Y-%m-%dT%H:%M:%S.%e%z level=%l process={} %v", process));
+  logger->set_pattern(fmt::format("time=%Y-%m-%dT%H:%M:%S.%e%z level=%l process={} %v", process));
   logger->set_error_handler([](const std::string&) {});  // a broken format must not end in stderr
   spdlog::set_default_logger(std::move(logger));
   return std::unique_ptr<ProcessLog>(new ProcessLog(std::move(sink)));
