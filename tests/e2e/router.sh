@@ -38,17 +38,19 @@ declare -a given=()
 
 # ---- Routers.
 
-# write_router NAME [LINE OF dataplane]... <<<YAML
+# write_router NAME [LINE OF dataplane]... <<<YAML; a line goes before the one of the same key here.
 write_router() {
-  local name=$1 line
+  local name=$1 line own
   shift
   {
     echo "router: {name: $name, run-dir: /run/$name, state-dir: /run/$name/state}"
     printf 'dataplane:\n'
     for line in "workers: [$core]" 'idle: adaptive' 'huge-pages: off' 'memory-mb: 192' 'mbufs: 16384' \
-      'routes: 16384' "$@"; do
+      'routes: 16384'; do
+      for own in "$@"; do [ "${own%%:*}" != "${line%%:*}" ] || continue 2; done
       echo "  $line"
     done
+    for own in "$@"; do echo "  $own"; done
     cat
   } >"$work/$name.yaml"
 }
