@@ -1,4 +1,5 @@
-// Whether messages can be sent to an address at all, as far as the configuration tells. Any thread.
+// Whether messages can be sent to an address at all, as far as the configuration tells: what the
+// kernel knows besides is the control plane's to ask. Any thread.
 #pragma once
 
 #include <string>

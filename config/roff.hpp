@@ -1,4 +1,5 @@
-// Text for manual pages, which the build makes from the tables of keys and of commands. Any thread.
+// Text for manual pages, which the build makes from the tables of keys and of commands, so that
+// both escape alike. Any thread.
 #pragma once
 
 #include <string>

@@ -10,7 +10,8 @@ agents_of() {
 import sys
 first, count = map(int, sys.argv[1:3])
 for i in range(first, first + count):
-    print(f"e2e/test/many{i}/1 1 10.77.1.2:{1024 + i % 60000}" + (f" {sys.argv[3]}{i}" if len(sys.argv) > 3 and i % 2 == 0 else ""))' "$@"
+    can = f" {sys.argv[3]}{i}" if len(sys.argv) > 3 and i % 2 == 0 else ""
+    print(f"e2e/test/many{i}/1 1 10.77.1.2:{1024 + i % 60000}{can}")' "$@"
 }
 # heard FROM TO WHAT [OPTION...]: how many of ten messages of agent manyFROM to WHAT reach agent manyTO.
 heard() {
@@ -83,7 +84,9 @@ note "$full of $count did not fit into the ring and the queue"
 check "when it does not, what does not fit is dropped" test "$full" -gt 0
 check "after all that fits" test $((count - full)) -ge 512
 is "for one reason" "$(all_drops)" "egress_full=$full"
-is "of each its sender is told" "$(get '.ports[0].counters.notices' stats --port p1)" "$full"
+told=$(get '.ports[0].counters.notices' stats --port p1)
+# Those of the burst that filled the queue were rewritten already.
+check "of each its sender is told, but for a burst ($told)" test "$told" -le "$full" -a "$told" -gt $((full - 64))
 is "why" "$(report ann '.notices | keys | join(" ")')" congested
 # A higher class makes a lower one's newest make way: nothing else changes for it.
 send_as h1 ann 10.77.1.1 bob --count 50 --rate 1000 --class 6 --wait-notices 0.3
@@ -121,7 +124,7 @@ is "the first one reaches the last one" "$(heard 0 89999 "$(agent many89999)")" 
 agents_of 0 90000 can/do >"$agents"
 ask config reload >"$work/out"
 check "the table is full: the dataplane says so" wait_for 20 logged r-dp 'event=table_full'
-check "and the control plane, with the remedy" wait_for 5 logged r-cp 'event=table_full .*remedy="raise dataplane.routes"'
+check "and the control plane, with the remedy" wait_for 5 logged r-cp 'event=table_full .*raise dataplane.routes'
 refused() { [ "$(get .dataplane.tables.commands_refused status)" -gt 0 ]; }
 check "what was refused is counted" wait_for 5 refused
 lines=$(grep -c 'event=table_full' "$work/r-dp.log")

@@ -29,7 +29,8 @@ refused() {
 }
 for address in '10.77.1.1:9 own' '10.77.1.255:9 broadcast' '255.255.255.255:9 broadcast' '127.0.0.1:9 loopback' \
   '224.0.0.9:9 multicast' '0.0.0.0:9 unspecified' '[fd77:1::1]:9 own' '[ff02::9]:9 multicast'; do
-  check "no agent is added at ${address% *}" refused "${address#* }" agent add "$(agent none)" "${address% *}" --tenant 1
+  check "no agent is added at ${address% *}" \
+    refused "${address#* }" agent add "$(agent none)" "${address% *}" --tenant 1
 done
 check "nor a peer at the router itself" refused own peer add mirror 10.77.1.1
 check "the broadcast address of somebody else's network may be a host here" \
