@@ -37,7 +37,7 @@ class BaseEventsTest : public BaseManagerTest {
     const auto give_up = monotonic_ns() + 20 * kNsPerSecond;
     while (!condition()) {
       ASSERT_LT(monotonic_ns(), give_up);
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      std::this_thread::yield();
     }
   }
   bool posted_empty() {
@@ -323,6 +323,28 @@ TEST_F(BaseEventsTest, AnOfferThatCannotBeMadeNowIsMadeAgain) {
   pump();
   expect_right(500);
   EXPECT_TRUE(dataplane_->has_base());
+}
+
+TEST_F(BaseEventsTest, RoutesThatDoNotFitDoNotWaitWhenTheirBaseIsLost) {
+  kill();
+  table_routes_ = 200;
+  for (unsigned n = 0; n < 1000; ++n)
+    wanted_[n] = {ActionKind::kAdjacency, neighbour(n % 9), 1, 1};
+  boot();
+  manager().set_policy(delta_max_, 30 * kNsPerSecond);
+  start();
+  settle();
+  restart_dataplane();
+  connect();
+  pump();
+  answer(link::BaseRefusal::kDamaged);
+  pump();
+  ASSERT_EQ(state(), LinkState::kReady);
+  manager().tick();
+  EXPECT_TRUE(building());
+  settle();
+  expect_right(1000);
+  EXPECT_EQ(dataplane_->delta(), 0u);
 }
 
 TEST_F(BaseEventsTest, ABaseIsOfferedWhoeverTookItsFileAway) {
