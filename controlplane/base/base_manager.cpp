@@ -1,64 +1,26 @@
 #include "controlplane/base/base_manager.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <ctime>
 
+#include "controlplane/base/file_image.hpp"
 #include "sluice/base/clock.hpp"
 #include "sluice/base/random.hpp"
-#include "sluice/base/unique_fd.hpp"
 
 namespace sluice::controlplane {
 
 namespace {
 
 constexpr std::uint32_t kPlacesAtOnce = 16'384;
-constexpr std::uint32_t kAdoptAtOnce = 32'768;
 constexpr std::uint64_t kAfterFailureNs = 60 * kNsPerSecond;
 // Of the dataplane, to an offer: it reads the file, from a disk that may be slow and busy.
 constexpr std::uint64_t kAnswerNs = 30 * kNsPerSecond;
 constexpr std::uint64_t kLeastBytesPerSecond = std::uint64_t{8} << 20;
 constexpr std::chrono::milliseconds kOfferAgain{5};
-constexpr std::string_view kSegment = ".segment";
-constexpr std::string_view kIds = ".ids";
-
-std::string hex(const link::SegmentId& segment) {
-  std::string text;
-  for (const auto byte : segment)
-    text += fmt::format("{:02x}", byte);
-  return text;
-}
 
 }  // namespace
-
-// A mapped file. Stays readable, and can be offered, when its name is gone.
-class BaseManager::FileImage final : public BaseImage {
- public:
-  static Result<std::shared_ptr<const FileImage>> open(store::Fs& fs, const std::string& path,
-                                                       std::uint32_t number) {
-    auto file = store::BaseFile::open(fs, path);
-    if (!file) return std::unexpected(file.error());
-    UniqueFd descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (!descriptor) {
-      return fail(ErrorCode::kUnavailable,
-                  fmt::format("opening {}: {}", path, std::strerror(errno)), ErrorOrigin::kStore);
-    }
-    return std::shared_ptr<const FileImage>(
-        new FileImage(std::move(*file), std::move(descriptor), number));
-  }
-
-  const store::BaseFile file;
-  const UniqueFd descriptor;
-
- private:
-  FileImage(store::BaseFile the_file, UniqueFd the_descriptor, std::uint32_t the_number)
-      : file(std::move(the_file)), descriptor(std::move(the_descriptor)) {
-    view = file.view;
-    number = the_number;
-  }
-};
 
 std::string_view to_string(BaseManagerInfo::State state) noexcept {
   constexpr std::string_view kNames[] = {"off",      "idle",     "adopting",
@@ -90,140 +52,6 @@ void BaseManager::stop() {
 void BaseManager::set_policy(std::uint64_t delta_max, std::uint64_t interval_ns) {
   options_.delta_max = delta_max;
   options_.interval_ns = interval_ns;
-}
-
-std::string BaseManager::path_of(const link::SegmentId& segment, std::string_view ending) const {
-  return fmt::format("{}/{}{}", options_.directory, hex(segment), ending);
-}
-
-// ---- after a restart ---------------------------------------------------------------------------
-
-void BaseManager::start(std::function<bool(const Id&)> keep) {
-  if (step_ != Step::kNew) return;
-  keep_ = std::move(keep);
-  step_ = Step::kIdle;
-  if (!options_.enabled) return tidy_files();
-  if (auto ok = fs_.make_dir(options_.directory); !ok) {
-    options_.enabled = false;
-    info_.last_error = ok.error().message();
-    return log(fmt::format("event=base_off error=\"{}\"", ok.error().message()), true);
-  }
-  if (auto image = find_newest()) return check(std::move(image));
-  tidy_files();
-}
-
-std::shared_ptr<const BaseManager::FileImage> BaseManager::find_newest() {
-  std::shared_ptr<const FileImage> newest;
-  const auto names = fs_.list(options_.directory);
-  if (!names) return nullptr;
-  for (const auto& name : *names) {
-    if (!name.ends_with(kSegment)) continue;
-    auto image = FileImage::open(fs_, options_.directory + "/" + name, number_ + 1);
-    if (!image) {
-      log(fmt::format("event=base_unusable error=\"{}\"", image.error().message()), true);
-      continue;
-    }
-    const auto& header = (*image)->view.header();
-    if (header.key_check != index::base_key_check(hasher_)) continue;  // of another hash key
-    if (newest && newest->view.header().created_unix_s >= header.created_unix_s) continue;
-    newest = std::move(*image);
-    ++number_;
-  }
-  return newest;
-}
-
-// Every byte is read before any is believed; the dataplane does the same with its own copy.
-void BaseManager::check(std::shared_ptr<const FileImage> image) {
-  step_ = Step::kAdopting;
-  checker_ = std::thread([this, image, run = ++run_] {
-    auto ok = image->file.verify([this](auto, auto) { return !stopping_.load(); });
-    loop_.post([this, image, run, ok = std::move(ok)] {
-      if (run == run_) adopt(image, ok);
-    });
-  });
-}
-
-void BaseManager::adopt(std::shared_ptr<const FileImage> image, const Status& checked) {
-  if (checker_.joinable()) checker_.join();
-  if (!checked) {
-    log(fmt::format("event=base_unusable error=\"{}\" remedy=\"none needed, another is built\"",
-                    checked.error().message()),
-        true);
-    return end_adopting();
-  }
-  routes_.begin_adopt(std::move(image), hasher_);
-  built_.reset();
-  adopt_more(run_);
-}
-
-void BaseManager::adopt_more(std::uint64_t run) {
-  if (run != run_) return;
-  if (routes_.adopt(kAdoptAtOnce)) return loop_.post([this, run] { adopt_more(run); });
-  if (routes_.adopt_unknown() > 0) return adopt_unknown(run);
-  finish_adopting();
-}
-
-// Its routes that nobody has any more have to be deleted, each by its id.
-void BaseManager::adopt_unknown(std::uint64_t run) {
-  const auto& view = routes_.adopting()->view;
-  const auto& segment = view.header().id;
-  auto ids = IdsReader::open(fs_, path_of(segment, kIds), segment, view.entries());
-  if (!ids) return abort_adopting(ids.error());
-  ids_ = std::move(*ids);
-  checker_ = std::thread([this, run] {
-    auto ok = ids_->verify([this] { return !stopping_.load(); });
-    loop_.post([this, run, ok = std::move(ok)] {
-      if (run != run_) return;
-      checker_.join();
-      ok ? adopt_ids(run) : abort_adopting(ok.error());
-    });
-  });
-}
-
-void BaseManager::adopt_ids(std::uint64_t run) {
-  if (run != run_) return;
-  const auto ids = ids_->next(kAdoptAtOnce);
-  if (ids.empty()) return finish_adopting();
-  routes_.adopt_missing(ids, keep_);
-  loop_.post([this, run] { adopt_ids(run); });
-}
-
-// Without the ids nobody could tell the dataplane which of its routes are outdated.
-void BaseManager::abort_adopting(const Error& error) {
-  log(fmt::format("event=base_unusable error=\"{}\"", error.message()), true);
-  routes_.abort();
-  end_adopting();
-}
-
-void BaseManager::finish_adopting() {
-  info_.adopted = routes_.adopting()->view.entries() - routes_.adopt_unknown();
-  routes_.finish_adopt();
-  const auto counts = routes_.counts();
-  log(fmt::format("event=base_adopted entries={} known={} uncovered={} deleted={}",
-                  routes_.current()->view.entries(), info_.adopted, counts.uncovered,
-                  counts.deleted));
-  end_adopting();
-}
-
-void BaseManager::end_adopting() {
-  ids_.reset();
-  step_ = Step::kIdle;
-  tidy_files();
-}
-
-// Only the files of the base in use stay, and those of the one that is to follow it.
-void BaseManager::tidy_files() {
-  const auto names = fs_.list(options_.directory);
-  if (!names) return;
-  const auto current = routes_.current() ? hex(routes_.current()->id()) : std::string();
-  const auto next = making_ ? hex(*making_) : std::string();
-  for (const auto& name : *names) {
-    const bool ours = name.ends_with(kSegment) || name.ends_with(kIds) || name.ends_with(".new");
-    const bool in_use = !current.empty() && name.starts_with(current) && !name.ends_with(".new");
-    const bool in_making = !next.empty() && name.starts_with(next);
-    if (!ours || in_use || in_making) continue;
-    [[maybe_unused]] const auto removed = fs_.remove(options_.directory + "/" + name);
-  }
 }
 
 // ---- building ----------------------------------------------------------------------------------

@@ -72,6 +72,8 @@ struct BaseLoop {
   std::function<std::uint64_t()> monotonic_ns;
 };
 
+class FileImage;
+
 class BaseManager {
  public:
   BaseManager(Programmer& programmer, BaseLink& link, store::Fs& fs, BaseLoop loop,
@@ -100,8 +102,10 @@ class BaseManager {
   BaseManagerInfo info() const;
 
  private:
-  class FileImage;
   enum class Step : std::uint8_t { kNew, kAdopting, kIdle, kBuilding, kBuilt, kPruning };
+
+  static constexpr std::string_view kSegment = ".segment";
+  static constexpr std::string_view kIds = ".ids";
 
   std::string path_of(const link::SegmentId& segment, std::string_view ending) const;
   std::shared_ptr<const FileImage> find_newest();
