@@ -99,9 +99,8 @@ Result<std::unique_ptr<membership::Membership>> make_membership(const config::Co
   driver.tags = tags_of(config);
   driver.seed = load<std::uint64_t>(random_bytes<8>().data());
   options.state_file = config.router.state_dir + "/cluster.state";
-  auto saved = membership::load_state(options.state_file);
-  if (!saved) return std::unexpected(saved.error());
-  driver.saved = std::move(*saved);
+  driver.saved = membership::load_state_or_set_aside(
+      options.state_file, [](const std::string& line) { spdlog::warn("{}", harmless(line)); });
   options.on_log = [](const std::string& line, bool warn) {
     spdlog::log(warn ? spdlog::level::warn : spdlog::level::info, "{}", harmless(line));
   };

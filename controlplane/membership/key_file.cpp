@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "controlplane/membership/fields.hpp"
 
@@ -17,7 +18,11 @@ namespace sluice::membership {
 namespace {
 
 constexpr std::size_t kMaxKeyFileBytes = 8192;
-constexpr std::size_t kMaxStateFileBytes = std::size_t{8} << 20;
+// Whatever can be saved can be read: every member and every lost peer that the limits admit, each
+// with the longest line it can have.
+constexpr std::size_t kMaxPeerLine = 10 + 1 + 64 + 1 + kMaxNameBytes + 1;
+constexpr std::size_t kMaxStateFileBytes =
+    (Limits{}.members + Limits{}.lost_peers) * kMaxPeerLine + 4096;
 constexpr std::string_view kStateMark = "sluice-cluster 1";
 
 std::unexpected<Error> io_error(const std::string& what, const std::string& path) {
@@ -52,6 +57,7 @@ class File {
     }
     return ::fsync(fd_) == 0;
   }
+  bool sync() const noexcept { return ::fsync(fd_) == 0; }
   bool read_all(std::string& text, std::size_t max) noexcept {
     char buffer[4096];
     while (true) {
@@ -89,6 +95,11 @@ Status replace_text(const std::string& path, std::string_view text) {
     if (!file.write_all(text)) return io_error("cannot write", fresh);
   }
   if (::rename(fresh.c_str(), path.c_str()) != 0) return io_error("cannot replace", path);
+  // The name, too, must outlast a power cut: others rely on the keys that we say we have.
+  const auto slash = path.rfind('/');
+  const File folder(slash == std::string::npos ? "." : path.substr(0, slash + 1),
+                    O_RDONLY | O_DIRECTORY);
+  if (!folder.ok() || !folder.sync()) return io_error("cannot write the folder of", path);
   return {};
 }
 
@@ -199,7 +210,20 @@ Result<SavedState> load_state(const std::string& path) {
     return peer.has_value();
   });
   if (good && !text->empty()) return state;
-  return fail(ErrorCode::kCorrupt, path + " is not a saved cluster state; remove it to do without");
+  return fail(ErrorCode::kCorrupt, path + " is not a saved cluster state");
+}
+
+SavedState load_state_or_set_aside(const std::string& path,
+                                   const std::function<void(const std::string& line)>& on_log) {
+  auto state = load_state(path);
+  if (state) return std::move(*state);
+  const auto aside = path + std::string(kAsideSuffix);
+  const bool moved = ::rename(path.c_str(), aside.c_str()) == 0;
+  on_log(fmt::format(
+      "event=cluster_state_unreadable error=\"{}\" kept_as=\"{}\" effect=\"the "
+      "cluster is found through cluster.join only\"",
+      state.error().message(), moved ? aside : fmt::format("{} ({})", path, std::strerror(errno))));
+  return {};
 }
 
 Status save_state(const std::string& path, const SavedState& state) {

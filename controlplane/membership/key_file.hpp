@@ -3,7 +3,9 @@
 // their owner may read them. Any thread; no state.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "controlplane/membership/core.hpp"
@@ -22,6 +24,11 @@ Result<Keyring> keyring_of(const std::vector<Key>& keys);
 
 // Nothing saved is not an error: an empty state. A broken file is one.
 Result<SavedState> load_state(const std::string& path);
+// The same at start, which no broken file may prevent: what cannot be read is kept under another
+// name, which a line for the log tells, and nothing is known.
+inline constexpr std::string_view kAsideSuffix = ".unreadable";
+SavedState load_state_or_set_aside(const std::string& path,
+                                   const std::function<void(const std::string& line)>& on_log);
 Status save_state(const std::string& path, const SavedState& state);
 
 }  // namespace sluice::membership

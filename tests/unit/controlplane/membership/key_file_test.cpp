@@ -88,6 +88,46 @@ TEST_F(Files, BrokenStatesAreRefused) {
   }
 }
 
+TEST_F(Files, ABrokenStateIsSetAside) {
+  std::vector<std::string> lines;
+  const auto load = [&] {
+    return load_state_or_set_aside(path(), [&](const std::string& line) { lines.push_back(line); });
+  };
+  EXPECT_EQ(load().incarnation, 0U);
+  EXPECT_TRUE(lines.empty()) << "nothing saved is no trouble";
+  write("rubbish");
+  EXPECT_EQ(load().incarnation, 0U);
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_NE(lines[0].find(path() + ".unreadable"), std::string::npos) << lines[0];
+  std::string kept;
+  std::ifstream(path() + ".unreadable") >> kept;
+  EXPECT_EQ(kept, "rubbish");
+  EXPECT_FALSE(std::filesystem::exists(path()));
+  // Also what is no file at all.
+  std::filesystem::create_directory(path());
+  std::filesystem::remove(path() + ".unreadable");
+  EXPECT_TRUE(load().peers.empty());
+  EXPECT_EQ(lines.size(), 2U);
+  ASSERT_TRUE(save_state(path(), {.incarnation = 7, .peers = {}}));
+  EXPECT_EQ(load().incarnation, 7U);
+}
+
+// As many peers as the core keeps, each with the longest name and address there is.
+TEST_F(Files, TheLargestStateThatIsSavedCanBeRead) {
+  SavedState state{.incarnation = 4294967295, .peers = {}};
+  const std::size_t most = Limits{}.members + Limits{}.lost_peers;
+  for (std::size_t i = 0; i < most; ++i) {
+    auto name = std::to_string(i);
+    name.resize(kMaxNameBytes, 'x');
+    state.peers.push_back(
+        {name, at("[fd00:1111:2222:3333:4444:5555:6666:7777]:65535"), 4294967295});
+  }
+  ASSERT_TRUE(save_state(path(), state));
+  const auto back = load_state(path());
+  ASSERT_TRUE(back) << back.error().message();
+  EXPECT_EQ(back->peers.size(), most);
+}
+
 TEST(KeyTags, TellWhichKeysAreThere) {
   const std::vector<Key> keys{key_of(1), key_of(2)};
   const auto tag = keys_tag(keys);
