@@ -85,6 +85,7 @@ class Driver final : public Output {
   SavedState save() const { return core_->save(); }
   DriverStats stats() const;
   std::size_t open_streams() const noexcept { return streams_->active(); }
+  std::size_t stream_bytes() const noexcept { return streams_->held_bytes(); }
   Endpoint local() const noexcept { return local_; }
   Endpoint advertise() const noexcept { return advertise_; }
   const std::string& name() const noexcept { return name_; }

@@ -189,6 +189,7 @@ ClusterKeys Membership::Impl::keys() {
     key.fingerprint = fingerprint;
     result.keys.push_back(key);
   }
+    status.stream_bytes = driver.stream_bytes();
   return result;
 }
 

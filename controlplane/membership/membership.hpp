@@ -47,6 +47,7 @@ struct ClusterStatus {
   std::size_t queued = 0;
   std::size_t queued_user = 0;
   std::size_t streams = 0;
+  std::size_t stream_bytes = 0;  // held for them
   CoreStats core;
   DriverStats driver;
 };

@@ -118,6 +118,7 @@ StreamDecoder::State StreamDecoder::bad(Malformed reason) noexcept {
 
 StreamDecoder::State StreamDecoder::feed(ByteView bytes) {
   if (bytes.size() > kMaxStreamBytes - wire_.size()) return bad(Malformed::kTooLong);
+  if (bytes.size() > wire_.capacity() - wire_.size() && bytes.size() > room()) return State::kFull;
   append(wire_, bytes);
   if (wire_.empty()) return State::kMore;
   switch (stage_) {
@@ -169,6 +170,7 @@ StreamDecoder::State StreamDecoder::open_frame() {
   if (length > kMaxStreamBytes - kFrameHead - kMaxLabelBytes - 2) return bad(Malformed::kTooLong);
   if (length < kBlockOverhead) return bad(Malformed::kDecrypt);
   if (frame.size() < kFrameHead + length) return State::kMore;
+  if (length > room()) return State::kFull;
   const auto aad = frame_aad(frame.first(kFrameHead), settings_.label);
   if (!open_block(*settings_.keyring, aad, frame.subspan(kFrameHead, length), opened_)) {
     return bad(Malformed::kDecrypt);
@@ -204,11 +206,15 @@ StreamDecoder::State StreamDecoder::inflate(ByteView body) {
   Compressed packed;
   if (!read_fields(reader, packed)) return bad(reader.reason());
   if (packed.algorithm != 0) return bad(Malformed::kCompression);
-  switch (lzw_decode(packed.data, inflated_, kMaxStreamInflated)) {
+  const auto most =
+      std::min(kMaxStreamInflated, std::max(kInflatedAnyway, kMaxInflation * packed.data.size()));
+  // Growing doubles what is held.
+  const auto fits = room() / 2;
+  switch (lzw_decode(packed.data, inflated_, std::min(most, fits))) {
     case LzwResult::kCorrupt:
       return bad(Malformed::kCompression);
     case LzwResult::kTooLong:
-      return bad(Malformed::kInflated);
+      return fits < most ? State::kFull : bad(Malformed::kInflated);
     case LzwResult::kOk:
       break;
   }

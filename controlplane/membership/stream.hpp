@@ -18,6 +18,10 @@ enum class StreamRole : std::uint8_t { kDialer, kAcceptor };
 
 inline constexpr std::size_t kMaxStreamBytes = std::size_t{20} << 20;     // as they came
 inline constexpr std::size_t kMaxStreamInflated = std::size_t{40} << 20;  // decompressed
+// Lists of members shrink to a tenth at best. What would grow to more than so many times its size,
+// and to more than a mebibyte, is a bomb: only there to cost us time and memory.
+inline constexpr std::size_t kMaxInflation = 64;
+inline constexpr std::size_t kInflatedAnyway = std::size_t{1} << 20;
 
 // On a stream a user message begins with its length, so this is not the encode() of packets.
 void encode_stream(const StreamMessage& message, Bytes& out);
@@ -54,12 +58,14 @@ class StreamScanner {
 
 class StreamDecoder {
  public:
-  enum class State : std::uint8_t { kMore, kMessage, kBad };
+  enum class State : std::uint8_t { kMore, kMessage, kBad, kFull };
 
   // role: that of the reader.
   StreamDecoder(WireSettings& settings, StreamRole role);
 
-  // After kMessage and kBad nothing more may be fed.
+  // What held_bytes() may become, within some kilobytes; at first as much as a stream may have.
+  void allow(std::size_t bytes) noexcept { allowed_ = bytes; }
+  // kFull: it would take more than is allowed. Only after kMore may more be fed.
   State feed(ByteView bytes);
   // Views into the decoder.
   const StreamMessage& message() const noexcept { return message_; }
@@ -85,8 +91,14 @@ class StreamDecoder {
 
   enum class Stage : std::uint8_t { kLabel, kFrame, kEncrypted, kPlain };
 
+  std::size_t room() const noexcept {
+    const auto held = held_bytes();
+    return held < allowed_ ? allowed_ - held : 0;
+  }
+
   WireSettings& settings_;
   Stage stage_;
+  std::size_t allowed_ = SIZE_MAX;
   Malformed reason_{};
   Bytes wire_;
   std::size_t at_ = 0;  // of wire_: where the current stage begins

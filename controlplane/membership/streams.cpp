@@ -7,6 +7,7 @@
 
 #include <array>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "controlplane/membership/asio_endpoint.hpp"
@@ -20,20 +21,20 @@ using asio::ip::tcp;
 // it alive and look whether the owner still is there.
 class Streams::Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Streams& owner, std::uint64_t id, tcp::socket socket, StreamRole role)
+  Session(Streams& owner, std::uint64_t id, tcp::socket socket, StreamRole role,
+          const Endpoint& peer)
       : owner_(&owner),
         id_(id),
         role_(role),
+        peer_(peer),
         socket_(std::move(socket)),
-        deadline_(owner.io_),
-        decoder_(owner.wire_, role) {}
+        deadline_(owner.io_) {
+    decoder_.emplace(owner.wire_, role);
+  }
 
   bool inbound() const noexcept { return role_ == StreamRole::kAcceptor; }
 
   void serve() {
-    asio::error_code error;
-    peer_ = from_asio(socket_.remote_endpoint(error));
-    if (error) return finish("gone");
     set_deadline(owner_->limits_.inbound_timeout_ns);
     read();
   }
@@ -48,7 +49,6 @@ class Streams::Session : public std::enable_shared_from_this<Session> {
     if (owner_->family_ == Family::kIpv4 && !request_.to.address.is_v4()) {
       return fail_later("an IPv6 address, and we are bound to an IPv4 one");
     }
-    peer_ = request_.to;
     socket_.async_connect({to_asio(peer_.address, owner_->family_), peer_.port},
                           [self = shared_from_this()](const asio::error_code& error) {
                             if (!self->owner_) return;
@@ -56,6 +56,9 @@ class Streams::Session : public std::enable_shared_from_this<Session> {
                             self->write();
                           });
   }
+
+  std::uint64_t id() const noexcept { return id_; }
+  const IpAddress& source() const noexcept { return peer_.address; }
 
   // Without any report: the owner ends.
   void abandon() {
@@ -90,35 +93,58 @@ class Streams::Session : public std::enable_shared_from_this<Session> {
 
   void got(ByteView bytes) {
     owner_->stats_.bytes_in += bytes.size();
-    const auto state = decoder_.feed(bytes);
-    const auto held = decoder_.held_bytes();
-    const bool room = owner_->hold(std::exchange(held_, held), held);
+    decoder_->allow(allowance());
+    const auto state = decoder_->feed(bytes);
     if (state == StreamDecoder::State::kBad) return refuse();
-    if (state == StreamDecoder::State::kMore) {
-      if (room) return read();
-      ++owner_->stats_.refused;
-      return finish("too much memory in use by other connections");
-    }
-    owner_->stats_.skipped_members += decoder_.skipped_nodes();
-    if (inbound()) return answer(owner_->handlers_.on_message(peer_, decoder_.message()));
+    if (state == StreamDecoder::State::kFull || !hold(decoder_->held_bytes())) return no_room();
+    if (state == StreamDecoder::State::kMore) return read();
+    owner_->stats_.skipped_members += decoder_->skipped_nodes();
+    if (inbound()) return handle();
     auto* owner = owner_;
     auto self = shared_from_this();
     const auto id = request_.id;
     leave();
-    owner->handlers_.on_reply(id, decoder_.message());
+    owner->handlers_.on_reply(id, decoder_->message());
+  }
+
+  // What came is let go before the answer, which a slow peer may take its time to read.
+  void handle() {
+    auto message = owner_->handlers_.on_message(peer_, decoder_->message());
+    if (!owner_) return;  // the handler stopped everything
+    decoder_.reset();
+    hold(0);
+    answer(std::move(message));
+  }
+
+  std::size_t allowance() const noexcept {
+    if (inbound()) return owner_->budget_.allowance(peer_.address, held_);
+    const auto most = owner_->limits_.held_bytes;
+    return held_ + (owner_->own_held_ < most ? most - owner_->own_held_ : 0);
+  }
+  // False: more than it may.
+  bool hold(std::size_t now) noexcept {
+    const auto before = std::exchange(held_, now);
+    if (inbound()) return owner_->budget_.hold(peer_.address, before, now);
+    owner_->own_held_ = owner_->own_held_ - before + now;
+    return owner_->own_held_ <= owner_->limits_.held_bytes;
+  }
+  void no_room() {
+    owner_->refuse(StreamRefusal::kMemory);
+    finish("too much memory in use by connections");
   }
 
   // As the reference does, so that whoever has no key, or none of ours, is told.
   void refuse() {
-    owner_->stats_.malformed.add(decoder_.reason());
+    const auto reason = decoder_->reason();
+    owner_->stats_.malformed.add(reason);
     const bool no_keys = !owner_->wire_.keyring;
-    if (inbound() && decoder_.reason() == Malformed::kDecrypt && no_keys) {
+    if (inbound() && reason == Malformed::kDecrypt && no_keys) {
       return answer_err("Remote state is encrypted and encryption is not configured");
     }
-    if (inbound() && decoder_.reason() == Malformed::kPlain) {
+    if (inbound() && reason == Malformed::kPlain) {
       return answer_err("Encryption is configured but remote state is not encrypted");
     }
-    finish(std::string(to_string(decoder_.reason())));
+    finish(std::string(to_string(reason)));
   }
 
   void answer_err(std::string_view text) {
@@ -132,6 +158,7 @@ class Streams::Session : public std::enable_shared_from_this<Session> {
     out_ = seal_stream(owner_->wire_, StreamRole::kAcceptor, CipherVersion::kPlain,
                        std::move(message));
     if (out_.empty()) return finish("encryption failed");
+    if (!hold(out_.capacity())) return no_room();
     write();
   }
 
@@ -143,6 +170,7 @@ class Streams::Session : public std::enable_shared_from_this<Session> {
                         if (error) return self->finish(error.message());
                         self->out_ = {};
                         if (!self->inbound()) return self->read();
+                        self->hold(0);
                         // What the peer still sends would reset the connection and so lose our
                         // answer.
                         asio::error_code ignored;
@@ -170,10 +198,10 @@ class Streams::Session : public std::enable_shared_from_this<Session> {
   }
 
   void leave() {
+    hold(0);
     auto* owner = std::exchange(owner_, nullptr);
-    owner->hold(held_, 0);
     close();
-    owner->forget(id_);
+    owner->ended(*this);
   }
 
   void close() {
@@ -185,10 +213,10 @@ class Streams::Session : public std::enable_shared_from_this<Session> {
   Streams* owner_;
   std::uint64_t id_;
   StreamRole role_;
+  Endpoint peer_;
   tcp::socket socket_;
   asio::steady_timer deadline_;
-  StreamDecoder decoder_;
-  Endpoint peer_;
+  std::optional<StreamDecoder> decoder_;  // none once it has been answered
   StreamRequest request_;
   Bytes out_;
   std::size_t held_ = 0;
@@ -202,7 +230,8 @@ Streams::Streams(asio::io_context& io, WireSettings& wire, StreamLimits limits, 
       handlers_(std::move(handlers)),
       acceptor_(io),
       retry_(io),
-      accept_rate_(limits.accepts_at_once, limits.accept_period_ns) {}
+      accept_rate_(limits.accepts_at_once, limits.accept_period_ns),
+      budget_(limits_) {}
 
 Streams::~Streams() {
   stop();
@@ -244,7 +273,6 @@ void Streams::stop() {
   for (auto& [id, session] : sessions_)
     session->abandon();
   sessions_.clear();
-  inbound_ = held_ = 0;
 }
 
 void Streams::accept() {
@@ -263,46 +291,43 @@ void Streams::accept() {
       });
 }
 
+// What is refused is closed by going out of scope.
 void Streams::accepted(tcp::socket socket) {
-  if (inbound_ >= limits_.inbound || !accept_rate_.allow(monotonic_ns())) {
-    ++stats_.refused;
-    return;  // closes it
-  }
+  asio::error_code gone;
+  const auto peer = from_asio(socket.remote_endpoint(gone));
+  if (gone) return;
+  if (budget_.full()) return refuse(StreamRefusal::kConnections);
+  if (budget_.full(peer.address)) return refuse(StreamRefusal::kSource);
+  if (!accept_rate_.allow(monotonic_ns())) return refuse(StreamRefusal::kRate);
   ++stats_.accepted;
-  ++inbound_;
+  budget_.opened(peer.address);
   const auto id = next_id_++;
-  auto session = std::make_shared<Session>(*this, id, std::move(socket), StreamRole::kAcceptor);
+  auto session =
+      std::make_shared<Session>(*this, id, std::move(socket), StreamRole::kAcceptor, peer);
   sessions_.emplace(id, session);
   session->serve();
 }
 
 void Streams::open(StreamRequest request) {
   const auto stream = request.id;
-  const bool full = sessions_.size() - inbound_ >= limits_.outbound;
-  if (full) {
-    ++stats_.refused;
+  if (own_ >= limits_.outbound) {
+    refuse(StreamRefusal::kOutbound);
     asio::post(io_, [this, stream, alive = std::weak_ptr(alive_)] {
       if (!alive.expired()) handlers_.on_failed(stream, "too many connections under way");
     });
     return;
   }
+  ++own_;
   const auto id = next_id_++;
-  auto session = std::make_shared<Session>(*this, id, tcp::socket(io_), StreamRole::kDialer);
+  auto session =
+      std::make_shared<Session>(*this, id, tcp::socket(io_), StreamRole::kDialer, request.to);
   sessions_.emplace(id, session);
   session->dial(std::move(request));
 }
 
-void Streams::forget(std::uint64_t id) {
-  const auto at = sessions_.find(id);
-  if (at == sessions_.end()) return;
-  if (at->second->inbound()) --inbound_;
-  sessions_.erase(at);
-}
-
-// Whether there is room for what a connection holds now.
-bool Streams::hold(std::size_t before, std::size_t after) noexcept {
-  held_ = held_ - before + after;
-  return held_ <= limits_.held_bytes;
+void Streams::ended(const Session& session) {
+  session.inbound() ? budget_.closed(session.source()) : static_cast<void>(--own_);
+  sessions_.erase(session.id());
 }
 
 }  // namespace sluice::membership

@@ -1,44 +1,62 @@
 // The TCP side of the membership protocol: connections that peers open, and those the core asks
-// for. Every connection has a deadline; their number, the rate at which new ones come and the
-// memory all of them hold are bounded, and what is over a bound is closed at once and counted. On
-// the thread of the io_context.
+// for. Every connection has a deadline; their number and the memory they hold, of all and of each
+// source address, and the rate at which new ones come are bounded, and what is over a bound is
+// closed at once and counted. On the thread of the io_context.
 #pragma once
 
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/steady_timer.hpp>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <numeric>
+#include <string_view>
 #include <unordered_map>
 
 #include "controlplane/membership/malformed.hpp"
 #include "controlplane/membership/output.hpp"
 #include "controlplane/membership/stream.hpp"
+#include "controlplane/membership/stream_budget.hpp"
 #include "sluice/base/rate_limit.hpp"
 #include "sluice/base/result.hpp"
 
 namespace sluice::membership {
 
-struct StreamLimits {
-  std::size_t inbound = 128;  // at once, as the reference
-  std::size_t outbound = 64;
-  std::size_t held_bytes = std::size_t{64} << 20;  // of messages that have not come wholly
-  std::uint32_t accepts_at_once = 256;
-  std::uint64_t accept_period_ns = 5'000'000;  // then 200 a second
-  std::uint64_t inbound_timeout_ns = 10'000'000'000;
+// Why a connection was not taken, or was ended before its time.
+enum class StreamRefusal : std::uint8_t {
+  kConnections,  // too many at once
+  kSource,       // ... from one address
+  kRate,         // too many new ones
+  kMemory,       // more held than is allowed, by all or by one address
+  kOutbound,     // too many of our own
+  kCount,
 };
+
+constexpr std::string_view to_string(StreamRefusal reason) noexcept {
+  constexpr std::array<std::string_view, static_cast<std::size_t>(StreamRefusal::kCount)> kNames{
+      "connections", "source", "rate", "memory", "outbound"};
+  return kNames[static_cast<std::size_t>(reason)];
+}
 
 struct StreamStats {
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
   std::uint64_t accepted = 0;
-  std::uint64_t refused = 0;  // over a limit
   std::uint64_t timed_out = 0;
   std::uint64_t failed = 0;  // could not connect, or the connection broke
   std::uint64_t skipped_members = 0;
   MalformedCounters malformed;
+  std::array<std::uint64_t, static_cast<std::size_t>(StreamRefusal::kCount)> refusals{};
+
+  std::uint64_t refused(StreamRefusal reason) const noexcept {
+    return refusals[static_cast<std::size_t>(reason)];
+  }
+  std::uint64_t refused() const noexcept {
+    return std::accumulate(refusals.begin(), refusals.end(), std::uint64_t{0});
+  }
 };
 
 class Streams {
@@ -64,6 +82,8 @@ class Streams {
 
   const StreamStats& stats() const noexcept { return stats_; }
   std::size_t active() const noexcept { return sessions_.size(); }
+  // Bytes held for connections, those of peers and our own.
+  std::size_t held_bytes() const noexcept { return budget_.held() + own_held_; }
 
  private:
   class Session;
@@ -71,8 +91,10 @@ class Streams {
 
   void accept();
   void accepted(asio::ip::tcp::socket socket);
-  void forget(std::uint64_t id);
-  bool hold(std::size_t before, std::size_t after) noexcept;
+  void ended(const Session& session);
+  void refuse(StreamRefusal reason) noexcept {
+    ++stats_.refusals[static_cast<std::size_t>(reason)];
+  }
 
   asio::io_context& io_;
   WireSettings& wire_;
@@ -85,8 +107,9 @@ class Streams {
   StreamStats stats_;
   std::unordered_map<std::uint64_t, std::shared_ptr<Session>> sessions_;
   std::uint64_t next_id_ = 1;
-  std::size_t inbound_ = 0;
-  std::size_t held_ = 0;
+  StreamBudget budget_;  // of peers' connections
+  std::size_t own_ = 0;  // connections that we opened
+  std::size_t own_held_ = 0;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 

@@ -25,6 +25,8 @@ constexpr Row kRows[] = {
      Kind::kGauge, [](const ClusterStatus& s) { return static_cast<std::uint64_t>(s.health); }},
     {"sluice_cluster_streams", "Connections open now", Kind::kGauge,
      [](const ClusterStatus& s) { return std::uint64_t{s.streams}; }},
+    {"sluice_cluster_stream_held_bytes", "Memory held for what connections carry", Kind::kGauge,
+     [](const ClusterStatus& s) { return std::uint64_t{s.stream_bytes}; }},
     {"sluice_cluster_probes_total", "Members probed", Kind::kCounter,
      [](const ClusterStatus& s) { return s.core.probes; }},
     {"sluice_cluster_failed_probes_total", "Probes that nobody answered", Kind::kCounter,
@@ -45,8 +47,6 @@ constexpr Row kRows[] = {
      [](const ClusterStatus& s) { return s.core.push_pulls_failed; }},
     {"sluice_cluster_unsent_packets_total", "Packets the kernel did not take", Kind::kCounter,
      [](const ClusterStatus& s) { return s.driver.send_dropped + s.driver.send_failed; }},
-    {"sluice_cluster_refused_streams_total", "Connections beyond a limit", Kind::kCounter,
-     [](const ClusterStatus& s) { return s.driver.streams.refused; }},
     {"sluice_cluster_timed_out_streams_total", "Connections that took too long", Kind::kCounter,
      [](const ClusterStatus& s) { return s.driver.streams.timed_out; }},
 };
@@ -89,6 +89,17 @@ void collect_traffic(const ClusterStatus& status, Families& families) {
   malformed.into(families);
 }
 
+void collect_refused_streams(const ClusterStatus& status, Families& families) {
+  Family refused("sluice_cluster_refused_streams_total", "Connections beyond a limit, by limit",
+                 Kind::kCounter);
+  for (std::size_t i = 0; i < static_cast<std::size_t>(membership::StreamRefusal::kCount); ++i) {
+    const auto reason = static_cast<membership::StreamRefusal>(i);
+    refused.add(static_cast<double>(status.driver.streams.refused(reason)),
+                {{"reason", std::string(to_string(reason))}});
+  }
+  refused.into(families);
+}
+
 void collect_round_trips(const membership::CoreStats& core, Families& families) {
   prometheus::MetricFamily family;
   family.name = "sluice_cluster_probe_round_trip_seconds";
@@ -120,6 +131,7 @@ std::vector<prometheus::MetricFamily> collect_cluster(const ClusterStatus& statu
     family.into(families);
   }
   collect_traffic(status, families);
+  collect_refused_streams(status, families);
   collect_round_trips(status.core, families);
   return families;
 }

@@ -22,6 +22,7 @@ class StreamsTest : public testing::Test {
         Streams::Handlers{.on_message =
                               [this](const Endpoint&, const StreamMessage& message) {
                                 ++messages_;
+                                if (stop_at_message_) streams_->stop();
                                 Bytes answer;
                                 if (const auto* ping = std::get_if<Ping>(&message)) {
                                   encode(Ack{ping->sequence, {}}, answer);
@@ -41,6 +42,15 @@ class StreamsTest : public testing::Test {
     tcp::socket socket(io_);
     socket.connect({asio::ip::address_v4::loopback(), streams_->local().port});
     return socket;
+  }
+  // A user message of so many bytes, about a tenth of it on the wire.
+  Bytes growing(std::size_t size) {
+    Bytes content(size);
+    for (std::size_t i = 0; i < size; ++i)
+      content[i] = static_cast<std::uint8_t>((i % 300) * (i % 300) >> 3);
+    Bytes user;
+    encode_stream(User{content}, user);
+    return seal_stream(wire_, StreamRole::kDialer, CipherVersion::kPlain, user);
   }
   StreamRequest request(std::uint32_t id, std::uint16_t port, std::chrono::nanoseconds in = 2s) {
     Bytes message;
@@ -65,6 +75,7 @@ class StreamsTest : public testing::Test {
   WireSettings wire_;
   std::unique_ptr<Streams> streams_;
   int messages_ = 0;
+  bool stop_at_message_ = false;
   int replies_ = 0;
   int failures_ = 0;
   std::string why_;
@@ -109,7 +120,7 @@ TEST_F(StreamsTest, ConnectionsAreBounded) {
   std::vector<tcp::socket> clients;
   for (int i = 0; i < 4; ++i)
     clients.push_back(client());
-  ASSERT_TRUE(within(2s, [&] { return streams_->stats().refused == 2; }));
+  ASSERT_TRUE(within(2s, [&] { return streams_->stats().refused() == 2; }));
   EXPECT_EQ(streams_->active(), 2U);
   // One that ends makes room.
   clients[0].close();
@@ -124,7 +135,7 @@ TEST_F(StreamsTest, TheRateOfConnectionsIsBounded) {
   std::vector<tcp::socket> clients;
   for (int i = 0; i < 5; ++i)
     clients.push_back(client());
-  ASSERT_TRUE(within(2s, [&] { return streams_->stats().refused == 2; }));
+  ASSERT_TRUE(within(2s, [&] { return streams_->stats().refused() == 2; }));
   EXPECT_EQ(streams_->stats().accepted, 3U);
 }
 
@@ -138,8 +149,86 @@ TEST_F(StreamsTest, MemoryIsBounded) {
   message.insert(message.end(), {0xce, 0x00, 0x10, 0x00, 0x00});  // a mebibyte
   message.resize(message.size() + 300'000);
   asio::async_write(greedy, asio::buffer(message), [](const asio::error_code&, std::size_t) {});
-  ASSERT_TRUE(within(2s, [&] { return streams_->stats().refused == 1; }));
+  ASSERT_TRUE(within(2s, [&] { return streams_->stats().refused() == 1; }));
   EXPECT_EQ(messages_, 0);
+}
+
+// A few bytes that decompress to megabytes count with what they become.
+TEST_F(StreamsTest, MemoryOfWhatWasDecompressedIsBounded) {
+  listen({.held_bytes = 2'000'000});
+  auto bomber = client();
+  const auto bomb = growing(4'000'000);
+  ASSERT_LT(bomb.size(), 1'000'000U);
+  asio::write(bomber, asio::buffer(bomb));
+  ASSERT_TRUE(within(2s, [&] { return streams_->stats().refused() + messages_ > 0; }));
+  EXPECT_EQ(messages_, 0);
+  EXPECT_EQ(streams_->stats().refused(StreamRefusal::kMemory), 1U);
+  ASSERT_TRUE(within(2s, [&] { return streams_->active() == 0; }));
+  EXPECT_EQ(streams_->held_bytes(), 0U);
+}
+
+// What has been handled is let go, even while the peer takes its time with the answer.
+TEST_F(StreamsTest, WhatWasHandledIsNotHeld) {
+  listen({});
+  auto slow = client();
+  asio::write(slow, asio::buffer(growing(4'000'000)));
+  auto pinging = client();
+  Bytes ping;
+  encode(Ping{7, "", {}, ""}, ping);
+  asio::write(pinging, asio::buffer(ping));
+  ASSERT_TRUE(within(2s, [&] { return messages_ == 2; }));
+  ASSERT_TRUE(within(2s, [&] { return streams_->held_bytes() == 0; }));
+  EXPECT_EQ(streams_->active(), 1U) << "waits for the peer to close";
+}
+
+// One address may not use up what others need.
+TEST_F(StreamsTest, MemoryOfOneSourceIsBounded) {
+  listen({.held_bytes = 10'000'000, .held_bytes_per_source = 1'000'000});
+  const auto send = [&](tcp::socket& socket, std::size_t size) {
+    Bytes part;
+    encode_stream(User{Bytes(2 * size)}, part);
+    part.resize(size);  // the rest never comes
+    asio::write(socket, asio::buffer(part));
+  };
+  std::vector<tcp::socket> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.push_back(client());
+    send(clients.back(), 400'000);
+  }
+  ASSERT_TRUE(within(2s, [&] { return streams_->stats().refused(StreamRefusal::kMemory) > 0; }));
+  tcp::socket other(io_, {asio::ip::make_address_v4("127.0.0.2"), 0});
+  other.connect({asio::ip::address_v4::loopback(), streams_->local().port});
+  asio::write(other, asio::buffer(growing(100'000)));
+  ASSERT_TRUE(within(2s, [&] { return messages_ == 1; }));
+}
+
+// A handler may end everything.
+TEST_F(StreamsTest, StopsWhileAMessageIsHandled) {
+  listen({});
+  stop_at_message_ = true;
+  auto pinging = client();
+  Bytes ping;
+  encode(Ping{7, "", {}, ""}, ping);
+  asio::write(pinging, asio::buffer(ping));
+  ASSERT_TRUE(within(2s, [&] { return messages_ == 1; }));
+  io_.run_for(20ms);
+  EXPECT_EQ(streams_->active(), 0U);
+}
+
+TEST_F(StreamsTest, ConnectionsOfOneSourceAreBounded) {
+  listen({});
+  std::vector<tcp::socket> clients;
+  for (int i = 0; i < 40; ++i)
+    clients.push_back(client());
+  ASSERT_TRUE(within(2s, [&] {
+    return streams_->stats().refused() + streams_->stats().accepted == clients.size();
+  }));
+  EXPECT_EQ(streams_->stats().refused(StreamRefusal::kSource), 24U);
+  // Somebody else still gets in.
+  const auto before = streams_->stats().accepted;
+  tcp::socket other(io_, {asio::ip::make_address_v4("127.0.0.2"), 0});
+  other.connect({asio::ip::address_v4::loopback(), streams_->local().port});
+  ASSERT_TRUE(within(2s, [&] { return streams_->stats().accepted == before + 1; }));
 }
 
 TEST_F(StreamsTest, RubbishIsCountedAndClosed) {

@@ -65,6 +65,66 @@ struct Cluster {
   }
 };
 
+// Bytes that compress to about a tenth, as lists of members do.
+Bytes repetitive(std::size_t size) {
+  Bytes out(size);
+  std::uint32_t value = 1;
+  for (std::size_t i = 0; i < size; ++i) {
+    if (i % 300 == 0) value = 1;
+    value = value * 1664525 + 1013904223;
+    out[i] = static_cast<std::uint8_t>(value >> 24);
+  }
+  return out;
+}
+
+// What has to be held for a message is known before it is held.
+TEST(Stream, MemoryIsBoundedWhileItGrows) {
+  WireSettings settings;
+  Bytes plain;
+  encode_stream(User{repetitive(4'000'000)}, plain);
+  const auto packed = seal_stream(settings, StreamRole::kDialer, CipherVersion::kPlain, plain);
+  ASSERT_LT(packed.size(), plain.size() / 4);
+  const auto with = [&](ByteView wire, std::size_t allowed, std::size_t step) {
+    StreamDecoder decoder(settings, StreamRole::kAcceptor);
+    decoder.allow(allowed);
+    auto state = State::kMore;
+    for (; state == State::kMore && !wire.empty(); wire = wire.subspan(step)) {
+      step = std::min(step, wire.size());
+      state = decoder.feed(wire.first(step));
+    }
+    // Vectors double as they grow.
+    EXPECT_LE(decoder.held_bytes(), 2 * allowed);
+    return state;
+  };
+  for (const std::size_t step : {std::size_t{10'000}, packed.size()}) {
+    EXPECT_EQ(with(packed, 1'000'000, step), State::kFull);
+    EXPECT_EQ(with(packed, 20'000'000, step), State::kMessage);
+  }
+  settings.compress = false;
+  const auto large = seal_stream(settings, StreamRole::kDialer, CipherVersion::kPlain, plain);
+  EXPECT_EQ(with(large, 1'000'000, 10'000), State::kFull);
+  EXPECT_EQ(with(large, 20'000'000, 10'000), State::kMessage);
+  settings.keyring = Keyring::create(Key::random()).value();
+  const auto sealed = seal_stream(settings, StreamRole::kDialer, CipherVersion::kPlain, plain);
+  EXPECT_EQ(with(sealed, 5'000'000, 10'000), State::kFull);
+  EXPECT_EQ(with(sealed, 20'000'000, 10'000), State::kMessage);
+}
+
+// Ten kilobytes that become ten megabytes are no list of members.
+TEST(Stream, BombsAreRefusedWhateverIsAllowed) {
+  WireSettings settings;
+  Bytes plain;
+  encode_stream(User{Bytes(10'000'000)}, plain);
+  const auto bomb = seal_stream(settings, StreamRole::kDialer, CipherVersion::kPlain, plain);
+  ASSERT_LT(bomb.size(), 20'000U);
+  EXPECT_EQ(refusal(settings, bomb), Malformed::kInflated);
+  // A little may shrink as much as it likes.
+  plain.clear();
+  encode_stream(User{Bytes(500'000)}, plain);
+  const auto fine = seal_stream(settings, StreamRole::kDialer, CipherVersion::kPlain, plain);
+  EXPECT_EQ(read(settings, StreamRole::kAcceptor, fine).state, State::kMessage);
+}
+
 // Each side reads what the other writes, in pieces of any size, whatever the settings.
 TEST(Stream, RoundTrip) {
   const Cluster cluster(50);

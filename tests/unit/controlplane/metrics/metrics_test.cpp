@@ -61,6 +61,7 @@ TEST(ClusterMetrics, NamesAndValues) {
   status.members = {3, 1, 2, 0};
   status.driver.malformed.add(membership::Malformed::kChecksum);
   status.driver.streams.bytes_out = 77;
+  status.driver.streams.refusals[1] = 5;
   status.core.add_rtt(100'000);  // 100 us: the second bucket
   status.core.add_rtt(3'000'000'000);
   Names names;
@@ -80,6 +81,10 @@ TEST(ClusterMetrics, NamesAndValues) {
   }
   EXPECT_EQ(malformed, 1);
   EXPECT_EQ(by_name.at("sluice_cluster_bytes_total").metric[3].counter.value, 77);
+  const auto& refused = by_name.at("sluice_cluster_refused_streams_total").metric;
+  ASSERT_EQ(refused.size(), 5U);
+  EXPECT_EQ(refused[1].label[0].value, "source");
+  EXPECT_EQ(refused[1].counter.value, 5);
   const auto& rtt = by_name.at("sluice_cluster_probe_round_trip_seconds").metric[0].histogram;
   EXPECT_EQ(rtt.sample_count, 2U);
   EXPECT_EQ(rtt.bucket[0].cumulative_count, 0U);
