@@ -206,11 +206,22 @@ void Driver::received(const Endpoint& from, ByteView datagram) {
   ++stats_.packets_in;
   stats_.bytes_in += datagram.size();
   const auto packet = layers_.open(datagram);
-  if (!packet) return stats_.malformed.add(packet.error());
+  if (!packet) {
+    stats_.malformed.add(packet.error());
+    return log_malformed(from, packet.error());
+  }
   const auto messages = decoder_.decode(*packet);
   if (messages.empty()) return;
   core_->on_packet(monotonic_ns(), from, messages);
   settle();
+}
+
+// Counted one by one; a line now and then says whose they are.
+void Driver::log_malformed(const Endpoint& from, Malformed reason) {
+  if (!malformed_lines_.allow(monotonic_ns())) return;
+  on_log_(fmt::format("event=cluster_packet_refused reason={} from={} suppressed={}",
+                      to_string(reason), to_string(from), malformed_lines_.take_refused()),
+          true);
 }
 
 void Driver::packet(const Endpoint& to, Bytes payload, bool crc) {

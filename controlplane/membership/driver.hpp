@@ -103,6 +103,7 @@ class Driver final : public Output {
   void wait_datagrams();
   void receive_batch();
   void received(const Endpoint& from, ByteView datagram);
+  void log_malformed(const Endpoint& from, Malformed reason);
   // After each call of the core: timers, and events, whose handlers may call us again.
   void settle();
   void arm_timer();
@@ -130,6 +131,7 @@ class Driver final : public Output {
   std::unique_ptr<SeedResolver> seeds_;
   std::unique_ptr<Core> core_;
   DriverStats stats_;
+  RateLimit malformed_lines_{5, 10 * kNsPerSecond};
   std::vector<MemberEvent> events_;
   bool settling_ = false;
   std::uint64_t armed_ns_ = TimerHeap::kNever;

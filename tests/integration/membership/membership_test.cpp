@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <asio/ip/udp.hpp>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <thread>
@@ -29,12 +31,12 @@ class MembershipTest : public testing::Test {
   // Encrypted, with files of its own; joins the first one.
   Membership& add(const std::string& name, std::uint16_t port = 0) {
     MembershipOptions options;
-    options.keys_file = folder_ + "/" + name + ".keys";
+    if (encrypted_) options.keys_file = folder_ + "/" + name + ".keys";
     options.state_file = folder_ + "/" + name + ".state";
-    if (!std::filesystem::exists(options.keys_file)) {
+    if (encrypted_ && !std::filesystem::exists(options.keys_file)) {
       EXPECT_TRUE(create_keys(options.keys_file, {key_}));
     }
-    options.on_log = [](const std::string&, bool) {};
+    options.on_log = [this](const std::string&, bool) { ++lines_; };
     auto& driver = options.driver;
     driver.name = name;
     driver.bind = {parse_ip("127.0.0.1").value(), port};
@@ -44,7 +46,9 @@ class MembershipTest : public testing::Test {
     driver.profile.gossip_interval_ns = 20 * kNsPerMs;
     driver.profile.push_pull_interval_ns = 500 * kNsPerMs;
     driver.tags = {{std::string(kSluiceTag), "1"}};
-    driver.wire.keyring = keyring_of(load_keys(options.keys_file).value()).value();
+    if (encrypted_) {
+      driver.wire.keyring = keyring_of(load_keys(options.keys_file).value()).value();
+    }
     driver.saved = load_state(options.state_file).value();
     driver.seed = ++seed_;
     if (!members_.empty()) driver.join = {{"127.0.0.1", members_[0]->status().bind.port}};
@@ -66,6 +70,8 @@ class MembershipTest : public testing::Test {
   static std::size_t alive(Membership& member) { return member.status().members[0]; }
 
   std::string folder_;
+  bool encrypted_ = true;
+  std::atomic<std::size_t> lines_ = 0;
   Key key_ = Key::random();
   std::vector<std::unique_ptr<Membership>> members_;
   std::uint64_t seed_ = 0;
@@ -131,6 +137,31 @@ TEST_F(MembershipTest, ARestartGoesOnWhereItEnded) {
   EXPECT_TRUE(members[0].self);
   EXPECT_GE(members[1].incarnation, 2U);
   EXPECT_TRUE(members[1].router);
+}
+
+// Who can reach the port must not be able to fill the disk.
+TEST_F(MembershipTest, AFloodOfBadMessagesWritesFewLines) {
+  encrypted_ = false;
+  auto& a = add("a");
+  asio::io_context io;
+  asio::ip::udp::socket flood(io, {asio::ip::address_v4::loopback(), 0});
+  const asio::ip::udp::endpoint to(asio::ip::address_v4::loopback(), a.status().bind.port);
+  const auto send = [&](const PacketMessage& message) {
+    const auto packet = encoded(message);
+    flood.send_to(asio::buffer(packet), to);
+  };
+  constexpr std::size_t kFlood = 5000;
+  for (std::size_t i = 0; i < kFlood; ++i) {
+    // Another of its own name, one that is accused, and rubbish.
+    send(Alive{
+        static_cast<std::uint32_t>(i), "a", {parse_ip("10.9.9.9").value(), 7946}, {}, kOwnVsn});
+    send(Suspect{static_cast<std::uint32_t>(i + 1), "a", "nobody"});
+    flood.send_to(asio::buffer("\xffrubbish", 8), to);
+    if (i % 50 == 0) std::this_thread::sleep_for(1ms);
+  }
+  ASSERT_TRUE(
+      within(10s, [&] { return a.status().core.refusals(Refused::kConflict) > kFlood / 2; }));
+  EXPECT_LT(lines_, 200U);
 }
 
 TEST_F(MembershipTest, LeavingTwiceIsNoTrouble) {
