@@ -3,6 +3,7 @@
 // believed encrypted. Any thread; no state.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -82,11 +83,16 @@ class KeyOrderFilter {
     auto& last = last_[about];
     if (order.given_ns <= last) return false;
     last = order.given_ns;
+    latest_ = std::max(latest_, order.given_ns);
     return true;
   }
+  // When to date an order of our own: after all that were let through, also those of a router whose
+  // clock is ahead.
+  std::uint64_t date(std::uint64_t now_ns) const noexcept { return std::max(now_ns, latest_ + 1); }
 
  private:
   std::map<std::string, std::uint64_t> last_;  // by what it is about: given_ns
+  std::uint64_t latest_ = 0;
 };
 
 }  // namespace sluice::membership

@@ -70,6 +70,7 @@ struct ClusterKeys {
   std::vector<ClusterKey> keys;
   std::size_t routers = 0;  // reachable ones, this one included
   std::size_t others = 0;   // reachable members that do not tell, such as serf agents
+  std::size_t away = 0;     // failed ones, which may come back
 };
 
 class Membership {
@@ -90,8 +91,9 @@ class Membership {
 
   ClusterKeys keys();
   // One step of a rotation on all routers. Refused while it would cut anybody off: a key is used
-  // only when all have it, removed only when none uses it. others_too: members that do not tell
-  // have been seen to by other means.
+  // only when all have it, removed only when none uses it, and neither while members are away that
+  // may come back. others_too: members that do not tell, or are away, have been seen to by other
+  // means.
   Status key_step(KeyStep step, const Key& key, bool others_too);
   // A key of this member by its fingerprint or the beginning of it.
   Result<Key> find_key(const std::string& fingerprint);

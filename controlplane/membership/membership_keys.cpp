@@ -1,5 +1,5 @@
 // The keys of the cluster: what all have, and the steps of a rotation, each of which must leave
-// everybody able to read everybody.
+// everybody able to read everybody, also those who come back later.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -29,9 +29,10 @@ Result<bool> Membership::Impl::apply(const KeyOrder& order) {
   const auto after = ring->keys();
   if (after == before) return false;
   if (!keys_file.empty()) {
+    // Others are told that we have a key: so it must still be there after a restart.
     if (auto saved = save_keys(keys_file, after); !saved) {
-      log(LogCause::kOwn,
-          fmt::format("event=cluster_keys_not_saved error=\"{}\"", saved.error().message()), true);
+      if (auto old = keyring_of(before)) *ring = std::move(*old);
+      return fail(std::move(saved.error()), "the keys were not changed");
     }
   }
   if (auto told = driver->set_tags(all_tags()); !told) {
@@ -84,6 +85,7 @@ ClusterKeys Membership::Impl::keys() {
   };
   const auto view = driver->view();
   for (const auto slot : view.members.ring()) {
+    if (view.members[slot].state == MemberState::kDead) ++result.away;
     if (!view.members[slot].reachable()) continue;
     if (slot == view.self) {
       count(parse_keys_tag(keys_tag(driver->keyring()->keys())), true);
@@ -93,6 +95,8 @@ ClusterKeys Membership::Impl::keys() {
     const auto tag = find_tag(tags, kKeysTag);
     tag.empty() ? static_cast<void>(++result.others) : count(parse_keys_tag(tag), false);
   }
+  view.lost.for_each(
+      [&](std::string_view, const LostPeer& peer) { result.away += peer.left ? 0 : 1; });
   for (auto& [fingerprint, key] : by_name) {
     key.fingerprint = fingerprint;
     result.keys.push_back(key);
@@ -111,6 +115,15 @@ Status Membership::Impl::may(const KeyOrder& order, bool others_too) {
   const auto at = std::find_if(all.keys.begin(), all.keys.end(), [&](const ClusterKey& key) {
     return key.fingerprint == order.key.fingerprint();
   });
+  // Whoever comes back with only a key that nobody uses, or knows, any more stays outside.
+  if (order.step != KeyStep::kAdd && all.away > 0 && !others_too) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} members have failed and may come back without the key, after a "
+                            "partition for example; wait for them, or `sluice node force-leave` "
+                            "those that will not, or give them the key and repeat this with "
+                            "--others-done",
+                            all.away));
+  }
   const auto have = at == all.keys.end() ? 0 : at->routers;
   const auto use = at == all.keys.end() ? 0 : at->primary;
   if (order.step == KeyStep::kUse && have < all.routers) {
@@ -142,7 +155,7 @@ Status Membership::key_step(KeyStep step, const Key& key, bool others_too) {
                   "cluster.verify-outgoing is false: the key would travel unencrypted; set it to "
                   "true first");
     }
-    const KeyOrder order{step, key, realtime_ns()};
+    const KeyOrder order{step, key, impl_->orders.date(realtime_ns())};
     if (auto allowed = impl_->may(order, others_too || step == KeyStep::kAdd); !allowed) {
       return allowed;
     }

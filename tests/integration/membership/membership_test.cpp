@@ -104,6 +104,48 @@ TEST_F(MembershipTest, KeysChangeInStepsThatAreSafe) {
   EXPECT_EQ(a.find_key("").error().code(), ErrorCode::kNotFound);
 }
 
+// Half a cluster behind a broken link must not find the door locked when it comes back.
+TEST_F(MembershipTest, KeysWaitForThoseWhoAreAway) {
+  auto& a = add("a");
+  auto& b = add("b");
+  add("c");
+  ASSERT_TRUE(within(10s, [&] { return alive(a) == 3 && alive(b) == 3; }));
+  members_.pop_back();  // without a word
+  const auto dead = [](Membership& at) {
+    const auto status = at.status();
+    return status.members[2] + status.lost_peers == 1;
+  };
+  ASSERT_TRUE(within(20s, [&] { return dead(a) && dead(b); }));
+  const auto fresh = Key::random();
+  ASSERT_TRUE(a.key_step(KeyStep::kAdd, fresh, false));
+  const auto both_have = [&] {
+    for (const auto& known : a.keys().keys)
+      if (known.fingerprint == fresh.fingerprint()) return known.routers == 2;
+    return false;
+  };
+  ASSERT_TRUE(within(10s, both_have));
+  EXPECT_EQ(a.keys().away, 1U);
+  const auto refused = a.key_step(KeyStep::kUse, fresh, false);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("force-leave"), std::string::npos);
+  ASSERT_TRUE(a.force_leave("c"));
+  EXPECT_EQ(a.keys().away, 0U);
+  EXPECT_TRUE(a.key_step(KeyStep::kUse, fresh, false));
+}
+
+// Others would rely on a key that is gone after the next restart.
+TEST_F(MembershipTest, KeysThatCannotBeSavedAreNotTaken) {
+  auto& a = add("a");
+  std::filesystem::create_directory(folder_ + "/a.keys.new");
+  EXPECT_FALSE(a.key_step(KeyStep::kAdd, Key::random(), false));
+  ASSERT_EQ(a.keys().keys.size(), 1U);
+  EXPECT_EQ(a.keys().keys[0].fingerprint, key_.fingerprint());
+  const auto members = a.members();
+  EXPECT_EQ(find_tag(members[0].tags, kKeysTag), key_.fingerprint()) << "nor told to others";
+  std::filesystem::remove(folder_ + "/a.keys.new");
+  EXPECT_TRUE(a.key_step(KeyStep::kAdd, Key::random(), false));
+}
+
 TEST_F(MembershipTest, EventsAreNumberedAndAwaited) {
   auto& a = add("a");
   const auto before = a.last_event();
