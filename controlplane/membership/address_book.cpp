@@ -14,18 +14,30 @@ AddressBook::~AddressBook() {
 }
 
 void AddressBook::put(std::string_view name, const LostPeer& peer) {
-  if (LostPeer* known = find(name)) {
-    *known = peer;
-    return;
-  }
   if (max_peers_ == 0) return;
-  if (peers_.size() >= max_peers_) {
-    const auto oldest = std::ranges::min_element(
-        peers_, [](const auto& a, const auto& b) { return a.second.lost_ns < b.second.lost_ns; });
-    pool_.release(oldest->first);
-    peers_.erase(oldest);
-  }
-  peers_.emplace(pool_.acquire(name), peer);
+  const auto id = pool_.acquire(name);  // before anything of the name is released
+  erase(name);
+  if (peers_.size() >= max_peers_) erase(peers_.find(by_age_.begin()->second));
+  peers_.emplace(id, peer);
+  by_age_.emplace(peer.lost_ns, id);
+}
+
+AddressBook::Peers::iterator AddressBook::erase(Peers::iterator at) {
+  const auto id = at->first;
+  by_age_.erase({at->second.lost_ns, id});
+  const auto next = peers_.erase(at);
+  pool_.release(id);
+  return next;
+}
+
+void AddressBook::set_left(std::string_view name, std::uint32_t incarnation, std::uint64_t now_ns) {
+  const LostPeer* known = find(name);
+  if (known == nullptr) return;
+  LostPeer left = *known;
+  left.left = true;
+  left.incarnation = incarnation;
+  left.lost_ns = now_ns;
+  put(name, left);
 }
 
 LostPeer* AddressBook::find(std::string_view name) noexcept {
@@ -36,9 +48,7 @@ LostPeer* AddressBook::find(std::string_view name) noexcept {
 
 void AddressBook::erase(std::string_view name) {
   const auto it = peers_.find(pool_.find(name));
-  if (it == peers_.end()) return;
-  pool_.release(it->first);
-  peers_.erase(it);
+  if (it != peers_.end()) erase(it);
 }
 
 std::optional<AddressBook::Due> AddressBook::due(std::uint64_t now_ns, Random& random) {
@@ -46,8 +56,7 @@ std::optional<AddressBook::Due> AddressBook::due(std::uint64_t now_ns, Random& r
   for (auto it = peers_.begin(); it != peers_.end();) {
     const LostPeer& peer = it->second;
     if (peer.left && now_ns >= peer.lost_ns + kRememberLeftNs) {
-      pool_.release(it->first);
-      it = peers_.erase(it);
+      it = erase(it);
       continue;
     }
     if (!peer.left && peer.next_try_ns <= now_ns &&

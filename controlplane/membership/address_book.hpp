@@ -7,8 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "controlplane/membership/intern.hpp"
@@ -32,6 +34,7 @@ inline constexpr std::uint64_t kSeedRetryMaxNs = 30 * kNsPerSecond;
 struct LostPeer {
   Endpoint address;
   std::uint32_t incarnation = 0;
+  std::uint32_t own_word = 0;  // as a member's
   bool left = false;
   std::uint64_t lost_ns = 0;
   std::uint64_t next_try_ns = 0;
@@ -53,8 +56,11 @@ class AddressBook {
   AddressBook& operator=(const AddressBook&) = delete;
 
   void put(std::string_view name, const LostPeer& peer);
+  // lost_ns is not to be changed through it.
   LostPeer* find(std::string_view name) noexcept;
   void erase(std::string_view name);
+  // It has taken its leave after all.
+  void set_left(std::string_view name, std::uint32_t incarnation, std::uint64_t now_ns);
   std::size_t size() const noexcept { return peers_.size(); }
 
   // The failed peer that is most overdue at this time; its next try is set. Also forgets those that
@@ -77,7 +83,11 @@ class AddressBook {
  private:
   InternPool& pool_;
   std::size_t max_peers_;
-  std::unordered_map<InternPool::Id, LostPeer> peers_;
+  using Peers = std::unordered_map<InternPool::Id, LostPeer>;
+  Peers::iterator erase(Peers::iterator at);
+
+  Peers peers_;
+  std::set<std::pair<std::uint64_t, InternPool::Id>> by_age_;  // lost_ns, name
   std::vector<Seed> seeds_;
 };
 

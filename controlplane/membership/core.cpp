@@ -22,7 +22,8 @@ Core::Core(CoreConfig config, InternPool& pool, Output& output, std::uint64_t se
       // Not from 0: who does not see our pings shall not guess what acknowledges them.
       sequence_(static_cast<std::uint32_t>(random_.next())) {
   self_ = members_.add(config_.name, random_);
-  store(self_, {.incarnation = saved != nullptr ? saved->incarnation + 1 : 1,
+  constexpr auto kMost = ~std::uint32_t{0} - 1;
+  store(self_, {.incarnation = saved != nullptr ? std::min(saved->incarnation, kMost) + 1 : 1,
                 .node = config_.name,
                 .address = config_.advertise,
                 .meta = config_.meta,
@@ -64,6 +65,7 @@ void Core::on_packet(std::uint64_t now_ns, const Endpoint& from,
   // Last, so that the answer to an accusation in the same packet goes along.
   for (const Ping* ping : pings_)
     on_ping(now_ns, from, *ping);
+  drop_stale_timers();
 }
 
 void Core::on_message(std::uint64_t now_ns, const Endpoint& from, const PacketMessage& message) {
@@ -117,6 +119,35 @@ void Core::notice_stall(std::uint64_t now_ns, std::uint64_t late_ns) {
   quiet_until_ns_ = now_ns + kQuietIntervals * p.probe_interval_ns;
 }
 
+// Timers are not taken back when what they are for ends early, and packets can begin and end
+// suspicions by the thousand.
+void Core::drop_stale_timers() {
+  const std::size_t live = suspicions_.size() + leave_checks_.size() + relays_.size() +
+                           members_.count(MemberState::kDead) + members_.count(MemberState::kLeft);
+  if (timers_.size() > 2 * live + 1024)
+    timers_.erase_if([this](const TimerHeap::Entry& entry) { return stale(entry); });
+}
+
+bool Core::stale(const TimerHeap::Entry& entry) const {
+  switch (entry.timer) {
+    case Timer::kSuspicion: {
+      const auto it = suspicions_.find(entry.subject);
+      return it == suspicions_.end() || it->second.timer != entry.generation;
+    }
+    case Timer::kReap: {
+      const Member& member = members_[entry.subject];
+      return member.generation != entry.generation || member.reachable() ||
+             entry.at_ns != member.changed_ns + config_.profile.gossip_to_the_dead_ns;
+    }
+    case Timer::kRelayEnd:
+      return !relays_.contains(entry.subject);
+    case Timer::kLeaveCheck:
+      return !leave_checks_.contains(entry.subject);
+    default:
+      return false;  // a fixed number of each
+  }
+}
+
 void Core::run(std::uint64_t now_ns, const TimerHeap::Entry& entry) {
   switch (entry.timer) {
     case Timer::kProbeTick:
@@ -143,6 +174,8 @@ void Core::run(std::uint64_t now_ns, const TimerHeap::Entry& entry) {
       return rejoin_tick(now_ns);
     case Timer::kTell:
       return tell_tick(now_ns);
+    case Timer::kRefute:
+      return refute_later(now_ns);
   }
 }
 

@@ -31,14 +31,32 @@
 #include "controlplane/membership/stats.hpp"
 #include "controlplane/membership/suspicion.hpp"
 #include "controlplane/membership/timer_heap.hpp"
+#include "sluice/base/rate_limit.hpp"
 
 namespace sluice::membership {
 
-// Beyond it nobody honest counts: one refutation a second for 68 years. A forged one near the end
-// of the number range would leave its victim nothing to refute with.
+// A member can only refute what leaves numbers above it, and only those above count. So nobody
+// believes of a member, on hearsay, what the member itself would not follow: more than
+// kHonestIncarnation (a long life's refutations) is believed only up to kIncarnationLead beyond
+// what the member itself told, in answer on a connection opened to it; and the member itself
+// follows up to the same lead beyond its own number, at most as often as kRefutations say: at that
+// pace the numbers last for months of forgery.
+inline constexpr std::uint32_t kHonestIncarnation = std::uint32_t{1} << 16;
+inline constexpr std::uint32_t kIncarnationLead = 64;
+inline constexpr std::uint32_t kRefutations = 8;  // at once, then one every:
+inline constexpr std::uint64_t kRefutationNs = kNsPerSecond / 4;
+// Once in its life a member follows further, up to here: an earlier life of it may have counted so
+// far, and what that life saved may be lost.
 inline constexpr std::uint32_t kMaxIncarnation = std::uint32_t{1} << 31;
-// An accusation this far beyond what we know of a member is a forgery: nobody lags so far behind.
-inline constexpr std::uint32_t kMaxIncarnationLead = std::uint32_t{1} << 16;
+// How often members are asked what their incarnation is, known ones and unknown ones.
+inline constexpr std::uint32_t kOwnWordAsks = 8;  // at once, then one every:
+inline constexpr std::uint64_t kOwnWordNs = 2 * kNsPerSecond;
+
+// The highest incarnation that is believed of a member which itself has told us this one.
+constexpr std::uint32_t highest_believed(std::uint32_t told) noexcept {
+  const std::uint32_t lead = std::min(~std::uint32_t{0} - told, kIncarnationLead);
+  return std::max(kHonestIncarnation, told + lead);
+}
 // What user messages may take of a packet when membership messages would fill it, in percent; and
 // the other way round the rest.
 inline constexpr std::size_t kUserSharePercent = 30;
@@ -128,6 +146,7 @@ class Core {
     std::size_t queued_user;  // user messages
   };
   View view() const noexcept;
+  std::size_t timers() const noexcept { return timers_.size(); }
   std::size_t memory_bytes() const noexcept;
 
  private:
@@ -170,11 +189,13 @@ class Core {
     bool active = false;
     std::uint32_t sequence = 0;
     Endpoint address;
+    std::string name;
   };
   struct Stream {
     StreamKind kind;
     bool seed = false;
     Endpoint to;
+    std::string whom;  // who should be there; empty: whoever is
   };
   struct Tell {
     std::string name;
@@ -183,10 +204,13 @@ class Core {
   };
 
   // core_rules.cpp: what a message about a member does.
-  void on_alive(std::uint64_t now_ns, const Alive& alive, bool broadcast = true);
+  // Who says it: others, the member itself, or it and with less than we hold, rightly.
+  enum class Word : std::uint8_t { kHearsay, kOwn, kAnew };
+  void on_alive(std::uint64_t now_ns, const Alive& alive, bool broadcast = true,
+                Word word = Word::kHearsay);
   void on_alive_self(std::uint64_t now_ns, const Alive& alive);
   bool acceptable(const Alive& alive);
-  bool plausible(Slot slot, std::uint32_t incarnation);
+  bool plausible(std::uint64_t now_ns, Slot slot, std::uint32_t incarnation);
   bool back_from_the_dead(std::uint64_t now_ns, const Alive& alive);
   bool conflicts(std::uint64_t now_ns, Slot slot, const Alive& alive);
   void store(Slot slot, const Alive& alive);
@@ -195,6 +219,12 @@ class Core {
   void on_dead_lost(std::uint64_t now_ns, const Dead& dead);
   void bury(std::uint64_t now_ns, Slot slot, std::uint32_t incarnation, std::string_view from);
   void refute(std::uint64_t now_ns, std::uint32_t accused, std::string_view from);
+  void refute_later(std::uint64_t now_ns);
+  bool would_follow(std::uint32_t incarnation);
+  // core_word.cpp: what members say of themselves.
+  void ask_whom(std::uint64_t now_ns, std::string_view name, const Endpoint& address, bool known);
+  void on_own_word(std::uint64_t now_ns, const Stream& stream, std::span<const PushPullNode> nodes);
+  bool believed(std::uint64_t now_ns, Slot slot, const Alive& alive);
   void emit(EventKind kind, Slot slot, std::string_view from = {});
 
   // core_suspicion.cpp: timers of suspected, leaving and dead members.
@@ -243,13 +273,17 @@ class Core {
   // core_exchange.cpp: push/pull, and finding the lost again.
   void push_pull_tick(std::uint64_t now_ns);
   void push_pull_once(std::uint64_t now_ns);
-  void open_push_pull(std::uint64_t now_ns, const Endpoint& to, bool join, bool seed);
+  void open_push_pull(std::uint64_t now_ns, const Endpoint& to, std::string_view whom, bool join,
+                      bool seed = false);
+  void open_stream(std::uint64_t now_ns, Stream stream, Bytes message);
   Bytes encode_state(bool join) const;
+  PushPullNode listed(Slot slot) const;
   bool compatible(std::span<const PushPullNode> nodes) const;
   void merge(std::uint64_t now_ns, std::span<const PushPullNode> nodes);
   void rejoin_tick(std::uint64_t now_ns);
   void try_seeds(std::uint64_t now_ns);
-  void tell(std::uint64_t now_ns, std::string_view name, LostPeer& peer, const Endpoint& address);
+  void tell(std::uint64_t now_ns, std::string_view name, std::uint32_t incarnation,
+            const Endpoint& address, std::uint64_t& told_ns);
   void tell_tick(std::uint64_t now_ns);
 
   void set_first_timers(std::uint64_t now_ns);
@@ -257,6 +291,8 @@ class Core {
   void check_leave_done(std::uint64_t now_ns);
   void leave_done();
   void run(std::uint64_t now_ns, const TimerHeap::Entry& entry);
+  void drop_stale_timers();
+  bool stale(const TimerHeap::Entry& entry) const;
   void on_message(std::uint64_t now_ns, const Endpoint& from, const PacketMessage& message);
   BroadcastQueue::Key key_of(Slot slot) const noexcept { return members_[slot].name; }
   bool alone() const noexcept {
@@ -294,10 +330,16 @@ class Core {
   bool accused_ = false;            // in it
   Slot answered_check_ = kNone;     // in it: whose leave is checked and who answered
   std::uint64_t stranger_ns_ = 0;   // when a push/pull with a stranger was last begun
+  RateLimit refutations_{kRefutations, kRefutationNs};
+  std::uint32_t accused_incarnation_ = 0;  // not answered yet; 0: all is
+  bool followed_far_ = false;
+  RateLimit asks_known_{kOwnWordAsks, kOwnWordNs};
+  RateLimit asks_unknown_{kOwnWordAsks, kOwnWordNs};
   std::unordered_map<std::uint32_t, Relay> relays_;
   std::unordered_map<std::uint32_t, SuspicionEntry> suspicions_;
   std::unordered_map<std::uint32_t, LeaveCheck> leave_checks_;
   std::unordered_map<std::uint32_t, Stream> streams_;
+  std::unordered_map<std::uint32_t, Slot> leave_asks_;  // by the number of the latest question
   std::uint32_t next_check_ = 0;
   std::vector<std::uint64_t> heard_;  // hashes of foreign user messages passed on lately
   std::size_t heard_next_ = 0;

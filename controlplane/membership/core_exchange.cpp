@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <utility>
 
 #include "controlplane/membership/core.hpp"
 #include "controlplane/membership/stream.hpp"
@@ -35,32 +36,43 @@ void Core::push_pull_once(std::uint64_t now_ns) {
   if (leaving_) return;
   std::array<Slot, 1> peer;
   if (pick(1, peer, [](Slot, const Member& m) { return m.state == MemberState::kAlive; }) == 1)
-    open_push_pull(now_ns, members_[peer[0]].address, false, false);
+    open_push_pull(now_ns, members_[peer[0]].address, members_.name(peer[0]), false);
 }
 
-void Core::open_push_pull(std::uint64_t now_ns, const Endpoint& to, bool join, bool seed) {
+void Core::open_push_pull(std::uint64_t now_ns, const Endpoint& to, std::string_view whom,
+                          bool join, bool seed) {
   if (streams_.size() >= config_.limits.streams) return;
+  open_stream(now_ns,
+              {.kind = StreamKind::kPushPull, .seed = seed, .to = to, .whom = std::string(whom)},
+              encode_state(join));
+}
+
+void Core::open_stream(std::uint64_t now_ns, Stream stream, Bytes message) {
   const std::uint32_t id = next_stream_++;
-  streams_.emplace(id, Stream{.kind = StreamKind::kPushPull, .seed = seed, .to = to});
-  output_.open_stream({.id = id,
-                       .kind = StreamKind::kPushPull,
-                       .to = to,
-                       .message = encode_state(join),
-                       .deadline_ns = now_ns + config_.profile.tcp_timeout_ns});
+  StreamRequest request{.id = id,
+                        .kind = stream.kind,
+                        .to = stream.to,
+                        .message = std::move(message),
+                        .deadline_ns = now_ns + config_.profile.tcp_timeout_ns};
+  streams_.emplace(id, std::move(stream));
+  output_.open_stream(std::move(request));
+}
+
+PushPullNode Core::listed(Slot slot) const {
+  const Member& member = members_[slot];
+  return {.name = members_.name(slot),
+          .address = member.address,
+          .meta = members_.meta(slot),
+          .incarnation = member.incarnation,
+          .state = wire_state(member.state),
+          .vsn = member.vsn};
 }
 
 Bytes Core::encode_state(bool join) const {
   std::vector<PushPullNode> nodes;
   nodes.reserve(members_.size());
-  for (const Slot slot : members_.ring()) {
-    const Member& member = members_[slot];
-    nodes.push_back({.name = members_.name(slot),
-                     .address = member.address,
-                     .meta = members_.meta(slot),
-                     .incarnation = member.incarnation,
-                     .state = wire_state(member.state),
-                     .vsn = member.vsn});
-  }
+  for (const Slot slot : members_.ring())
+    nodes.push_back(listed(slot));
   Bytes out;
   encode(PushPull{.join = join, .nodes = nodes, .user_state = {}}, out);
   return out;
@@ -97,7 +109,7 @@ Bytes Core::on_stream(std::uint64_t now_ns, const Endpoint& from, const StreamMe
 void Core::on_stream_reply(std::uint64_t now_ns, std::uint32_t id, const StreamMessage& message) {
   const auto it = streams_.find(id);
   if (it == streams_.end()) return;
-  const Stream stream = it->second;
+  const Stream stream = it->second;  // calls below may begin others
   if (stream.kind == StreamKind::kPing) {
     streams_.erase(it);
     const auto* ack = std::get_if<Ack>(&message);
@@ -113,6 +125,7 @@ void Core::on_stream_reply(std::uint64_t now_ns, std::uint32_t id, const StreamM
   streams_.erase(it);
   ++stats_.push_pulls;
   const bool joined = alone();
+  on_own_word(now_ns, stream, state->nodes);
   merge(now_ns, state->nodes);
   if (joined && !alone())
     timers_.set(now_ns + random_.below(kSecondLookIntervals * config_.profile.probe_interval_ns),
@@ -176,7 +189,7 @@ void Core::try_seeds(std::uint64_t now_ns) {
     seed.next_try_ns = now_ns + jittered(member ? kSeedRetryMaxNs : seed.wait_ns, random_);
     if (member) continue;
     seed.wait_ns = std::min(2 * seed.wait_ns, most);
-    open_push_pull(now_ns, seed.address, true, true);
+    open_push_pull(now_ns, seed.address, {}, true, true);
   }
 }
 
@@ -190,20 +203,23 @@ void Core::rejoin_tick(std::uint64_t now_ns) {
   const auto due = book_.due(now_ns, random_);
   if (!due) return;
   ++stats_.rejoin_attempts;
-  rejoin_ = {.active = true, .sequence = ++sequence_, .address = due->peer.address};
   const std::string_view name = pool_.view(due->name);
+  rejoin_ = {.active = true,
+             .sequence = ++sequence_,
+             .address = due->peer.address,
+             .name = std::string(name)};
   packet_.clear();
   packet_.add(encoded(own_ping(rejoin_.sequence, name)));
   packet_.add(encoded(Suspect{due->peer.incarnation, name, config_.name}));
   flush(due->peer.address, nullptr);
 }
 
-void Core::tell(std::uint64_t now_ns, std::string_view name, LostPeer& peer,
-                const Endpoint& address) {
-  if (peer.told_ns != 0 && now_ns - peer.told_ns < kTellAgainNs) return;
+void Core::tell(std::uint64_t now_ns, std::string_view name, std::uint32_t incarnation,
+                const Endpoint& address, std::uint64_t& told_ns) {
+  if (told_ns != 0 && now_ns - told_ns < kTellAgainNs) return;
   if (tells_.size() >= config_.limits.lost_peers) return;
-  peer.told_ns = now_ns;
-  tells_.push_back({std::string(name), address, peer.incarnation});
+  told_ns = now_ns;
+  tells_.push_back({std::string(name), address, incarnation});
   if (tell_timer_) return;
   tell_timer_ = true;
   timers_.set(now_ns, Timer::kTell);

@@ -88,7 +88,8 @@ void Core::probe_indirect(std::uint64_t now_ns, std::uint32_t sequence) {
       streams_.size() >= config_.limits.streams)
     return;
   probe_.stream = next_stream_++;
-  streams_.emplace(probe_.stream, Stream{.kind = StreamKind::kPing, .to = target.address});
+  streams_.emplace(probe_.stream,
+                   Stream{.kind = StreamKind::kPing, .to = target.address, .whom = {}});
   output_.open_stream({.id = probe_.stream,
                        .kind = StreamKind::kPing,
                        .to = target.address,
@@ -131,12 +132,11 @@ void Core::on_ack(std::uint64_t now_ns, const Endpoint& from, const Ack& ack) {
   }
   if (rejoin_.active && ack.sequence == rejoin_.sequence) {
     rejoin_.active = false;
-    open_push_pull(now_ns, rejoin_.address, true, false);
+    open_push_pull(now_ns, rejoin_.address, rejoin_.name, true);
     return;
   }
-  for (const auto& [id, check] : leave_checks_) {
-    if (check.sequence != ack.sequence) continue;
-    answered_check_ = check.slot;
+  if (const auto asked = leave_asks_.find(ack.sequence); asked != leave_asks_.end()) {
+    answered_check_ = asked->second;
     return;
   }
   const auto it = relays_.find(ack.sequence);
@@ -158,18 +158,17 @@ void Core::know_asker(std::uint64_t now_ns, const Ping& ping) {
       leaving_)
     return;
   if (LostPeer* lost = book_.find(ping.source_node)) {
-    if (!lost->left) tell(now_ns, ping.source_node, *lost, ping.source);
+    if (!lost->left) tell(now_ns, ping.source_node, lost->incarnation, ping.source, lost->told_ns);
     return;
   }
   const Slot slot = members_.find(ping.source_node);
   if (slot != kNone) {
     const Member& member = members_[slot];
     if (member.state != MemberState::kDead || member.address != ping.source) return;
-    LostPeer as_lost{.address = member.address, .incarnation = member.incarnation};
-    tell(now_ns, ping.source_node, as_lost, member.address);
+    tell(now_ns, ping.source_node, member.incarnation, member.address, members_.edit(slot).told_ns);
   } else if (now_ns - stranger_ns_ >= kStrangerNs) {
     stranger_ns_ = now_ns;
-    open_push_pull(now_ns, ping.source, false, false);
+    open_push_pull(now_ns, ping.source, ping.source_node, false);
   }
 }
 

@@ -1,6 +1,7 @@
 // What a message about a member does to our list: the precedence of incarnations and states (SWIM
 // §4.2), refutation, conflicts of names, and who may come back from the dead.
 #include <algorithm>
+#include <utility>
 
 #include "controlplane/membership/core.hpp"
 #include "controlplane/membership/versions.hpp"
@@ -30,10 +31,6 @@ void Core::emit(EventKind kind, Slot slot, std::string_view from) {
 }
 
 bool Core::acceptable(const Alive& alive) {
-  if (alive.incarnation > kMaxIncarnation) {
-    stats_.refuse(Refused::kIncarnation);
-    return false;
-  }
   if (!usable(alive.address)) {
     stats_.refuse(Refused::kAddress);
     return false;
@@ -45,14 +42,16 @@ bool Core::acceptable(const Alive& alive) {
   return true;
 }
 
-void Core::on_alive(std::uint64_t now_ns, const Alive& alive, bool broadcast) {
+void Core::on_alive(std::uint64_t now_ns, const Alive& alive, bool broadcast, Word word) {
   if (alive.node == config_.name) {
     on_alive_self(now_ns, alive);
     return;
   }
   if (!acceptable(alive)) return;
   Slot slot = members_.find(alive.node);
+  if (word == Word::kHearsay && !believed(now_ns, slot, alive)) return;
   if (slot == kNone) {
+    if (word == Word::kAnew) book_.erase(alive.node);
     if (!back_from_the_dead(now_ns, alive)) return;
     if (members_.size() >= config_.limits.members) {
       stats_.refuse(Refused::kFull);
@@ -62,7 +61,7 @@ void Core::on_alive(std::uint64_t now_ns, const Alive& alive, bool broadcast) {
   } else {
     const Member& known = members_[slot];
     if (known.address != alive.address && conflicts(now_ns, slot, alive)) return;
-    if (alive.incarnation <= known.incarnation) return;
+    if (alive.incarnation <= known.incarnation && word != Word::kAnew) return;
   }
   const Member& member = members_[slot];
   const MemberState before = member.state;
@@ -106,7 +105,7 @@ bool Core::back_from_the_dead(std::uint64_t now_ns, const Alive& alive) {
     return true;
   }
   stats_.refuse(Refused::kStale);
-  tell(now_ns, alive.node, *lost, alive.address);
+  tell(now_ns, alive.node, lost->incarnation, alive.address, lost->told_ns);
   return false;
 }
 
@@ -128,8 +127,7 @@ bool Core::conflicts(std::uint64_t now_ns, Slot slot, const Alive& alive) {
     return true;
   }
   if (alive.incarnation > known.incarnation) return false;
-  LostPeer as_lost{.address = alive.address, .incarnation = known.incarnation};
-  tell(now_ns, alive.node, as_lost, alive.address);
+  tell(now_ns, alive.node, known.incarnation, alive.address, members_.edit(slot).told_ns);
   return true;
 }
 
@@ -138,10 +136,6 @@ bool Core::conflicts(std::uint64_t now_ns, Slot slot, const Alive& alive) {
 void Core::on_alive_self(std::uint64_t now_ns, const Alive& alive) {
   const Member& self = members_[self_];
   if (leaving_) return;
-  if (alive.incarnation > kMaxIncarnation) {
-    stats_.refuse(Refused::kIncarnation);
-    return;
-  }
   if (alive.address != self.address) {
     stats_.refuse(Refused::kConflict);
     output_.event({.kind = EventKind::kConflict,
@@ -156,12 +150,19 @@ void Core::on_alive_self(std::uint64_t now_ns, const Alive& alive) {
   if (alive.incarnation == self.incarnation && alive.vsn == self.vsn &&
       std::ranges::equal(alive.meta, members_.meta(self_)))
     return;
-  refute(now_ns, alive.incarnation, {});
+  if (would_follow(alive.incarnation)) refute(now_ns, alive.incarnation, {});
 }
 
+// A few at once, then at a pace: each answers all that was said until then.
 void Core::refute(std::uint64_t now_ns, std::uint32_t accused, std::string_view from) {
+  if (!refutations_.allow(now_ns)) {
+    if (accused_incarnation_ == 0) timers_.set(now_ns + kRefutationNs, Timer::kRefute);
+    accused_incarnation_ = std::max(accused_incarnation_, accused);
+    return;
+  }
   Member& self = members_.edit(self_);
-  self.incarnation = std::max(self.incarnation, accused) + 1;
+  self.incarnation = std::max({self.incarnation, accused, accused_incarnation_}) + 1;
+  accused_incarnation_ = 0;
   health_.apply(1);
   ++stats_.refutations;
   broadcast_alive(self_, true);
@@ -169,18 +170,25 @@ void Core::refute(std::uint64_t now_ns, std::uint32_t accused, std::string_view 
   emit(EventKind::kRefuted, self_, from);
 }
 
-// Of an accusation: not older than what we know, and not from beyond any honest count.
-bool Core::plausible(Slot slot, std::uint32_t incarnation) {
-  const std::uint32_t known = members_[slot].incarnation;
-  if (incarnation < known) return false;
-  if (incarnation <= kMaxIncarnation && incarnation - known <= kMaxIncarnationLead) return true;
+void Core::refute_later(std::uint64_t now_ns) {
+  const auto accused = std::exchange(accused_incarnation_, 0);
+  if (!leaving_ && accused >= members_[self_].incarnation) refute(now_ns, accused, {});
+}
+
+// Of an accusation: not older than what we know, and not beyond what is believed.
+bool Core::plausible(std::uint64_t now_ns, Slot slot, std::uint32_t incarnation) {
+  const Member& member = members_[slot];
+  if (incarnation < member.incarnation) return false;
+  if (slot == self_) return would_follow(incarnation);
+  if (incarnation <= highest_believed(member.own_word)) return true;
   stats_.refuse(Refused::kIncarnation);
+  if (member.reachable()) ask_whom(now_ns, members_.name(slot), member.address, true);
   return false;
 }
 
 void Core::on_suspect(std::uint64_t now_ns, const Suspect& suspect) {
   const Slot slot = members_.find(suspect.node);
-  if (slot == kNone || !plausible(slot, suspect.incarnation)) return;
+  if (slot == kNone || !plausible(now_ns, slot, suspect.incarnation)) return;
   const Member& member = members_[slot];
   if (slot == self_) {
     if (!leaving_) refute(now_ns, suspect.incarnation, suspect.from);
@@ -205,6 +213,9 @@ void Core::on_suspect(std::uint64_t now_ns, const Suspect& suspect) {
   ++stats_.suspicions;
   broadcast_suspect(slot, suspect.from);
   start_suspicion(now_ns, slot, suspect.from);
+  // Somebody drove it far up; if it has begun anew since, it cannot refute.
+  if (member.incarnation > kHonestIncarnation)
+    ask_whom(now_ns, members_.name(slot), member.address, true);
   emit(EventKind::kSuspected, slot, suspect.from);
 }
 
@@ -214,7 +225,7 @@ void Core::on_dead(std::uint64_t now_ns, const Dead& dead) {
     on_dead_lost(now_ns, dead);
     return;
   }
-  if (!plausible(slot, dead.incarnation)) return;
+  if (!plausible(now_ns, slot, dead.incarnation)) return;
   const Member& member = members_[slot];
   if (slot == self_) {
     if (!leaving_) refute(now_ns, dead.incarnation, dead.from);
@@ -240,12 +251,9 @@ void Core::on_dead(std::uint64_t now_ns, const Dead& dead) {
 void Core::on_dead_lost(std::uint64_t now_ns, const Dead& dead) {
   LostPeer* lost = book_.find(dead.node);
   if (lost == nullptr || lost->left || dead.node != dead.from ||
-      dead.incarnation < lost->incarnation ||
-      dead.incarnation - lost->incarnation > kMaxIncarnationLead)
+      dead.incarnation < lost->incarnation || dead.incarnation > highest_believed(lost->own_word))
     return;
-  lost->left = true;
-  lost->lost_ns = now_ns;
-  lost->incarnation = dead.incarnation;
+  book_.set_left(dead.node, dead.incarnation, now_ns);
   broadcast_dead(dead.node, dead.incarnation, dead.from, false);
 }
 

@@ -115,6 +115,7 @@ void Core::start_leave_check(std::uint64_t now_ns, Slot slot, std::uint32_t inca
 void Core::end_leave_check(Slot slot) {
   const std::uint32_t id = members_[slot].leave_check;
   if (id == Member::kNone) return;
+  leave_asks_.erase(leave_checks_.at(id).sequence);
   leave_checks_.erase(id);
   members_.edit(slot).leave_check = Member::kNone;
 }
@@ -133,7 +134,9 @@ void Core::leave_check_timer(std::uint64_t now_ns, const TimerHeap::Entry& entry
     return;
   }
   --check.asks_left;
+  leave_asks_.erase(check.sequence);
   check.sequence = ask(slot, check.incarnation);
+  leave_asks_.emplace(check.sequence, slot);
   timers_.set(now_ns + kLeaveCheckIntervals * config_.profile.probe_interval_ns / kLeaveCheckAsks,
               Timer::kLeaveCheck, entry.subject);
 }
@@ -148,6 +151,7 @@ void Core::reap_timer(std::uint64_t now_ns, const TimerHeap::Entry& entry) {
   if (now_ns - member.changed_ns < config_.profile.gossip_to_the_dead_ns) return;
   LostPeer lost{.address = member.address,
                 .incarnation = member.incarnation,
+                .own_word = member.own_word,
                 .left = member.state == MemberState::kLeft,
                 .lost_ns = member.changed_ns};
   lost.next_try_ns = now_ns + jittered(kRetryMinNs, random_);

@@ -29,6 +29,7 @@ struct Member {
   InternPool::Id meta = InternPool::kNone;
   Endpoint address;
   std::uint32_t incarnation = 0;
+  std::uint32_t own_word = 0;  // the incarnation it last told us itself; 0: never
   std::uint32_t generation = 0;
   std::uint32_t ring_position = kNone;
   std::uint32_t suspicion = kNone;    // number of the running suspicion
@@ -38,6 +39,7 @@ struct Member {
   bool takes_hints = false;
   std::uint64_t changed_ns = 0;  // into this state
   std::uint64_t acked_ns = 0;    // last answered us; 0 never
+  std::uint64_t told_ns = 0;     // last told that we hold it for dead; 0 never
 
   bool reachable() const noexcept {
     return state == MemberState::kAlive || state == MemberState::kSuspect;

@@ -14,7 +14,7 @@ namespace sluice::membership {
 enum class Refused : std::uint8_t {
   kVersion,      // protocol or delegate versions do not meet ours
   kAddress,      // nobody can be reached there
-  kIncarnation,  // beyond kMaxIncarnation
+  kIncarnation,  // not believed on hearsay
   kFull,         // the list is full
   kStale,        // would bring a dead member back without a higher incarnation
   kConflict,     // same name, another address
@@ -34,8 +34,9 @@ struct CoreStats {
   std::uint64_t suspicions = 0;     // members that became suspected here
   std::uint64_t accusations = 0;    // ... because our own probe failed
   std::uint64_t confirmations = 0;
-  std::uint64_t declared_dead = 0;  // a suspicion ran out here
-  std::uint64_t refutations = 0;    // we were accused
+  std::uint64_t declared_dead = 0;    // a suspicion ran out here
+  std::uint64_t refutations = 0;      // we were accused
+  std::uint64_t own_words_asked = 0;  // members asked for their incarnation
   std::uint64_t leave_checks = 0;
   std::uint64_t leaves_refuted = 0;  // a leave was a lie
   std::uint64_t rejoin_attempts = 0;

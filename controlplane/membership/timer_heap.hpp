@@ -23,6 +23,7 @@ enum class Timer : std::uint8_t {
   kLeaveCheck,  // is the member that said it leaves really gone
   kRejoin,      // try a lost peer or a seed
   kTell,        // tell members that we hold for dead
+  kRefute,      // answer accusations that came too fast
 };
 
 class TimerHeap {
@@ -48,6 +49,12 @@ class TimerHeap {
     const Entry entry = heap_.back();
     heap_.pop_back();
     return entry;
+  }
+  // Takes out what the predicate holds for; the rest keeps its order.
+  template <class Predicate>
+  void erase_if(Predicate&& predicate) {
+    std::erase_if(heap_, predicate);
+    std::ranges::make_heap(heap_, later);
   }
   std::size_t size() const noexcept { return heap_.size(); }
   void clear() noexcept { heap_.clear(); }

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include "controlplane/membership/stream.hpp"
 #include "core_fixture.hpp"
 
 namespace sluice::membership::test {
@@ -170,12 +171,172 @@ TEST(CoreRules, IncarnationsFromBeyondAreForged) {
   CoreHarness h;
   h.alive("a", 2, 1);
   h.hear({Suspect{0xffffffff, "self", "a"}, Dead{0xffffffff, "self", "a"},
-          Dead{0xffffffff, "a", "b"}, Suspect{kMaxIncarnationLead + 2, "a", "b"},
+          Dead{0xffffffff, "a", "b"}, Suspect{kHonestIncarnation + 2, "a", "b"},
           Alive{kMaxIncarnation + 1, "b", at(3), {}, kOwnVsn}});
   EXPECT_EQ(h.member("self")->incarnation, 1u);
   EXPECT_EQ(h.state("a"), MemberState::kAlive);
   EXPECT_EQ(h.member("b"), nullptr);
   EXPECT_EQ(h.stats().refusals(Refused::kIncarnation), 5u);
+}
+
+// Two members of one cluster and what a third, which lies, tells them.
+class Forgery : public testing::Test {
+ protected:
+  Forgery() {
+    peer.alive("victim", 1);
+    victim.alive("peer", 2);
+  }
+  // The peer's connections reach the victim: no liar can answer them.
+  void connect() {
+    for (auto& stream : std::exchange(peer.out.streams, {})) {
+      if (stream.kind != StreamKind::kPushPull || stream.to != at(1)) continue;
+      WireSettings plain;
+      StreamDecoder asked(plain, StreamRole::kAcceptor);
+      ASSERT_EQ(asked.feed(stream.message), StreamDecoder::State::kMessage);
+      const auto answer = victim.core->on_stream(victim.now, at(2), asked.message());
+      StreamDecoder answered(plain, StreamRole::kDialer);
+      ASSERT_EQ(answered.feed(answer), StreamDecoder::State::kMessage);
+      peer.core->on_stream_reply(peer.now, stream.id, answered.message());
+    }
+  }
+  // The peer finds the victim slow; what it then says reaches the victim, and the answer the peer.
+  void suspect_and_answer() {
+    connect();
+    const Suspect suspect{peer.member("victim")->incarnation, "victim", "peer"};
+    peer.hear({suspect});
+    ASSERT_EQ(peer.state("victim"), MemberState::kSuspect);
+    victim.hear({suspect});
+    victim.run_for(kSecond);
+    peer.alive("victim", 1, victim.member("victim")->incarnation);
+    connect();
+  }
+
+  CoreHarness victim{"victim", 1};
+  CoreHarness peer{"peer", 2};
+};
+
+// The victim counts on from what was said of it, which the peer must then believe; or neither
+// believes what was said.
+TEST_F(Forgery, AForgedAliveDoesNotSilenceItsVictim) {
+  for (const std::uint32_t incarnation :
+       {kMaxIncarnation, kMaxIncarnation - 1, 0xffffffffu, 0x7fffffffu, 70'000u, 65'536u, 1'000u}) {
+    const Alive forged{incarnation, "victim", at(1), {}, kOwnVsn};
+    peer.hear({forged});
+    victim.hear({forged});
+    suspect_and_answer();
+    ASSERT_EQ(peer.state("victim"), MemberState::kAlive) << incarnation;
+  }
+}
+
+// The victim does not hear it: the liar is careful.
+TEST_F(Forgery, NorDoesOneOfManySteps) {
+  for (std::uint32_t i = 1; i < 4'000; ++i)
+    peer.alive("victim", 1, i * 60'000);
+  suspect_and_answer();
+  EXPECT_EQ(peer.state("victim"), MemberState::kAlive);
+}
+
+TEST_F(Forgery, NorDoForgedAccusations) {
+  for (std::uint32_t i = 1; i < 40'000; ++i) {
+    const Suspect forged{i * 60'000, "victim", "peer"};
+    peer.hear({forged});
+    victim.hear({forged});
+  }
+  victim.run_for(kSecond);
+  peer.alive("victim", 1, victim.member("victim")->incarnation);
+  connect();
+  EXPECT_EQ(peer.state("victim"), MemberState::kAlive);
+  suspect_and_answer();
+  EXPECT_EQ(peer.state("victim"), MemberState::kAlive);
+}
+
+// A stock member follows whatever is said of it, up to the end of the numbers and round it. We take
+// its own word, and it stays a member.
+TEST(CoreRules, AStockMemberThatWasDrivenFarIsAskedItself) {
+  CoreHarness h;
+  h.alive("stock", 2);
+  const auto says = [&](std::uint32_t incarnation) {
+    h.alive("stock", 2, incarnation);
+    const std::vector<PushPullNode> nodes{
+        {.name = "stock", .address = at(2), .incarnation = incarnation, .vsn = kOwnVsn}};
+    for (auto& stream : std::exchange(h.out.streams, {}))
+      h.core->on_stream_reply(h.now, stream.id,
+                              PushPull{.join = false, .nodes = nodes, .user_state = {}});
+  };
+  says(4'000'000'000);
+  EXPECT_EQ(h.member("stock")->incarnation, 4'000'000'000u);
+  h.hear({Suspect{4'000'000'000, "stock", "self"}});
+  says(4'000'000'001);
+  EXPECT_EQ(h.state("stock"), MemberState::kAlive);
+  // Its numbers have run over, or it has begun anew and not heard yet what it said before.
+  h.hear({Suspect{4'000'000'001, "stock", "self"}});
+  EXPECT_EQ(h.state("stock"), MemberState::kSuspect);
+  says(0);
+  EXPECT_EQ(h.state("stock"), MemberState::kAlive);
+  EXPECT_EQ(h.member("stock")->incarnation, 0u);
+}
+
+// Nobody makes us dial on and on by making up members.
+TEST(CoreRules, MembersAreAskedNowAndThenOnly) {
+  CoreHarness h;
+  for (std::uint32_t i = 0; i < 1000; ++i)
+    h.alive(fmt::format("n{}", i), 2, kHonestIncarnation + 1 + i);
+  EXPECT_LE(h.out.streams.size(), kOwnWordAsks);
+  EXPECT_EQ(h.core->view().members.size(), 1u);
+  h.out.streams.clear();
+  h.run_for(10 * kSecond);
+  h.alive("known", 3);
+  h.alive("known", 3, kHonestIncarnation + 1);
+  EXPECT_EQ(h.out.streams.size(), 1u) << "one that we know does not wait for those";
+}
+
+// What was saved about a life that an attacker drove to the end.
+TEST(CoreRules, TheHighestIncarnationDoesNotRunOver) {
+  const SavedState saved{.incarnation = 0xffffffff, .peers = {}};
+  CoreHarness h("self", 1, {}, &saved);
+  EXPECT_EQ(h.member("self")->incarnation, 0xffffffffu);
+}
+
+TEST(CoreRules, RefutationsAreNotAsManyAsAccusations) {
+  CoreHarness h;
+  h.alive("a", 2);
+  for (std::uint32_t i = 1; i <= 1000; ++i)
+    h.hear({Suspect{i, "self", "a"}});
+  EXPECT_LE(h.stats().refutations, kRefutations);
+  EXPECT_LT(h.member("self")->incarnation, 1000u);
+  h.run_for(kSecond);
+  EXPECT_EQ(h.member("self")->incarnation, 1001u) << "but the last one is answered";
+}
+
+// Suspicions that begin and end as fast as packets come leave their timers behind.
+TEST(CoreRules, TimersAreBounded) {
+  CoreHarness h;
+  h.alive("a", 2);
+  h.alive("b", 3);
+  for (std::uint32_t i = 2; i < 50'000; i += 2) {
+    h.hear({Suspect{i, "a", "b"}, Alive{i + 1, "a", at(2), {}, kOwnVsn}});
+    h.hear({Dead{i, "b", "a"}, Alive{i + 1, "b", at(3), {}, kOwnVsn}});
+  }
+  EXPECT_LT(h.core->timers(), 3'000u);
+  // Those that count are still there.
+  h.hear({Suspect{60'000, "a", "b"}});
+  h.run_for(5 * kSecond);
+  EXPECT_EQ(h.state("a"), MemberState::kDead);
+}
+
+// Whom we hold for dead and who pings us is told so, but not once for every ping.
+TEST(CoreRules, TheDeadAreToldNowAndThen) {
+  CoreHarness h;
+  h.alive("a", 2);
+  h.hear({Dead{3, "a", "b"}});
+  h.out.clear();
+  for (std::uint32_t i = 0; i < 500; ++i)
+    h.hear({Ping{.sequence = i, .node = "self", .source = at(2), .source_node = "a"}}, at(2));
+  h.run_for(2 * kSecond);
+  std::size_t told = 0;
+  for (const auto& ping : h.sent_to<Ping>(at(2)))
+    told += ping.node == "a";
+  EXPECT_EQ(told, 1u);
 }
 
 TEST(CoreRules, SuspicionEndsInDeathUnlessRefuted) {

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <set>
 #include <string>
 
@@ -9,7 +10,9 @@
 #include "controlplane/membership/broadcast_queue.hpp"
 #include "controlplane/membership/intern.hpp"
 #include "controlplane/membership/local_health.hpp"
+#include "controlplane/membership/log_limit.hpp"
 #include "controlplane/membership/member_table.hpp"
+#include "controlplane/membership/stream_budget.hpp"
 #include "controlplane/membership/suspicion.hpp"
 #include "controlplane/membership/timer_heap.hpp"
 
@@ -224,6 +227,78 @@ TEST(BroadcastQueue, KeepsForRoutersWhatIsForRouters) {
   EXPECT_EQ(drain(queue, 100, 4, true).size(), 1u);
 }
 
+TEST(LogLimits, WhatIsLeftOutIsCountedAndTold) {
+  LogLimits limits;
+  std::uint64_t now = 1'000 * kNsPerSecond;
+  std::uint64_t allowed = 0;
+  for (int i = 0; i < 1000; ++i)
+    allowed += limits.ask(EventKind::kConflict, now).allowed;
+  EXPECT_EQ(allowed, 10u);
+  EXPECT_TRUE(limits.ask(EventKind::kFailed, now).allowed) << "each cause for itself";
+  now += kNsPerSecond;
+  const auto next = limits.ask(EventKind::kConflict, now);
+  EXPECT_TRUE(next.allowed);
+  EXPECT_EQ(next.suppressed, 990u);
+  EXPECT_FALSE(limits.ask(EventKind::kConflict, now).allowed);
+  std::vector<std::string> told;
+  const auto flush = [&] {
+    limits.flush([&](std::string_view cause, std::uint64_t lines) {
+      told.push_back(fmt::format("{} {}", cause, lines));
+    });
+  };
+  flush();
+  flush();
+  EXPECT_EQ(told, std::vector<std::string>{"conflict 1"});
+  // A thousand members that are met in one moment are worth some lines.
+  allowed = 0;
+  for (int i = 0; i < 1000; ++i)
+    allowed += limits.ask(EventKind::kJoined, now).allowed;
+  EXPECT_EQ(allowed, 200u);
+}
+
+TEST(StreamBudget, CountsBySourceAndInAll) {
+  const StreamLimits limits{
+      .inbound = 3, .inbound_per_source = 2, .held_bytes = 100, .held_bytes_per_source = 60};
+  StreamBudget budget(limits);
+  const auto a = *parse_ip("10.0.0.1");
+  const auto b = *parse_ip("10.0.0.2");
+  budget.opened(a);
+  EXPECT_FALSE(budget.full(a));
+  budget.opened(a);
+  EXPECT_TRUE(budget.full(a));
+  EXPECT_FALSE(budget.full(b));
+  EXPECT_FALSE(budget.full());
+  budget.opened(b);
+  EXPECT_TRUE(budget.full());
+
+  EXPECT_EQ(budget.allowance(a, 0), 60u);
+  EXPECT_TRUE(budget.hold(a, 0, 40));
+  EXPECT_EQ(budget.allowance(a, 40), 60u) << "what it has and what is left";
+  EXPECT_EQ(budget.allowance(a, 0), 20u) << "of another connection";
+  EXPECT_FALSE(budget.hold(a, 0, 21));
+  EXPECT_EQ(budget.allowance(b, 0), 39u) << "of all";
+  EXPECT_TRUE(budget.hold(a, 21, 0));
+  EXPECT_TRUE(budget.hold(b, 0, 60));
+  EXPECT_FALSE(budget.hold(b, 60, 61));
+  budget.hold(b, 61, 0);
+  budget.hold(a, 40, 0);
+  EXPECT_EQ(budget.held(), 0u);
+  budget.closed(a);
+  budget.closed(a);
+  budget.closed(b);
+  EXPECT_EQ(budget.sources(), 0u);
+}
+
+TEST(TimerHeap, StaleOnesCanBeTakenOut) {
+  TimerHeap heap;
+  for (std::uint32_t i = 0; i < 100; ++i)
+    heap.set(1'000 - i, Timer::kReap, i);
+  heap.erase_if([](const TimerHeap::Entry& entry) { return entry.subject % 10 != 3; });
+  ASSERT_EQ(heap.size(), 10u);
+  for (std::uint32_t i = 93; heap.size() > 0; i -= 10)
+    EXPECT_EQ(heap.pop().subject, i);
+}
+
 TEST(TimerHeap, EqualTimesKeepTheirOrder) {
   TimerHeap heap;
   EXPECT_EQ(heap.next_ns(), TimerHeap::kNever);
@@ -270,6 +345,33 @@ TEST(AddressBook, ForgetsThoseWhoLeftButDoesNotTryThem) {
   EXPECT_FALSE(book.due(kRememberLeftNs, random));
   EXPECT_EQ(book.find("left"), nullptr);
   EXPECT_EQ(pool.size(), 0u);
+}
+
+// A book as large as it may be, and everybody gone at once.
+TEST(AddressBook, AFullBookIsQuick) {
+  InternPool pool;
+  AddressBook book(pool, 16'384);
+  const auto begin = std::chrono::steady_clock::now();
+  for (std::uint32_t i = 0; i < 60'000; ++i)
+    book.put(fmt::format("n{}", i), {.lost_ns = i % 7});
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
+  EXPECT_EQ(book.size(), 16'384u);
+  EXPECT_EQ(pool.size(), 16'384u);
+}
+
+TEST(AddressBook, OneThatLeftAfterAllIsTriedNoMore) {
+  InternPool pool;
+  AddressBook book(pool, 2);
+  Random random(1);
+  book.put("a", {.incarnation = 1, .lost_ns = 1, .next_try_ns = 1});
+  book.set_left("a", 3, 10);
+  book.set_left("nobody", 3, 10);
+  EXPECT_FALSE(book.due(20, random));
+  EXPECT_EQ(book.find("a")->incarnation, 3u);
+  book.put("b", {.lost_ns = 5});
+  book.put("c", {.lost_ns = 7});
+  EXPECT_NE(book.find("a"), nullptr) << "it is the oldest no more";
+  EXPECT_EQ(book.find("b"), nullptr);
 }
 
 TEST(AddressBook, FullForgetsTheOldest) {
