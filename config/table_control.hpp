@@ -222,7 +222,9 @@ inline constexpr std::tuple kClusterKeys{
          .word = "profile"}},
     Key{"push-pull-interval-s",
         &Cluster::push_pull_interval_s,
-        {.help = "Time between two exchanges of whole lists.",
+        {.help = "Time between two comparisons of lists with another router, which exchange them "
+                 "only if they differ; members that are no routers get whole lists, the more "
+                 "rarely the longer those are.",
          .min = 1,
          .max = 3600,
          .unit = "s",

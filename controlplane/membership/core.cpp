@@ -92,7 +92,7 @@ void Core::on_message(std::uint64_t now_ns, const Endpoint& from, const PacketMe
           on_dead(now_ns, m);
         } else {
           static_assert(std::is_same_v<M, User>);
-          on_user(from, m.data);
+          on_user(now_ns, from, m.data);
         }
       },
       message);
@@ -179,11 +179,12 @@ void Core::run(std::uint64_t now_ns, const TimerHeap::Entry& entry) {
   }
 }
 
-bool Core::update_meta(std::uint64_t, ByteView meta) {
+bool Core::update_meta(std::uint64_t now_ns, ByteView meta) {
   if (meta.size() > kMaxMetaBytes) return false;
   config_.meta.assign(meta.begin(), meta.end());
   members_.set_meta(self_, meta);
   ++members_.edit(self_).incarnation;
+  changed_ns_ = now_ns;
   if (!leaving_) broadcast_alive(self_, true);
   return true;
 }

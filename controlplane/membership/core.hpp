@@ -80,6 +80,15 @@ inline constexpr std::uint64_t kLeaveLingerIntervals = 3;
 inline constexpr std::size_t kTellsPerTick = 16;
 inline constexpr std::uint64_t kTellAgainNs = 3 * kNsPerSecond;
 
+// Whole lists are exchanged with members that do not understand digests at this many bytes per
+// second on average, however long the lists are; they begin exchanges with us, too.
+inline constexpr std::uint64_t kExchangeBytesPerSecond = 40;
+// News travels for a few seconds, and lists differ meanwhile: after a change, for this many probe
+// intervals, they are not compared, unless that goes on.
+inline constexpr std::uint64_t kSettleIntervals = 10;
+inline constexpr std::uint32_t kDigestsAtOnce = 16;  // compared, then one every:
+inline constexpr std::uint64_t kDigestNs = kNsPerSecond / 10;
+
 // A new member exchanges lists once more within this time, in probe intervals: whoever joined in
 // the same moment may be missing in the first list.
 inline constexpr std::uint64_t kSecondLookIntervals = 6;
@@ -266,12 +275,18 @@ class Core {
   void broadcast_dead(std::string_view name, std::uint32_t incarnation, std::string_view from,
                       bool first);
   std::uint32_t sends() const noexcept;
-  void on_user(const Endpoint& from, ByteView data);
+  void on_user(std::uint64_t now_ns, const Endpoint& from, ByteView data);
   template <class F>
   std::size_t pick(std::size_t wanted, std::span<Slot> out, F&& eligible);
 
   // core_exchange.cpp: push/pull, and finding the lost again.
   void push_pull_tick(std::uint64_t now_ns);
+  // core_digest.cpp: whether two lists differ at all, before they are exchanged.
+  void send_digest(std::uint64_t now_ns, Slot to);
+  void on_digest(std::uint64_t now_ns, ByteView data);
+  std::uint64_t digest(std::uint64_t key) const;
+  bool unsettled(std::uint64_t now_ns) const noexcept;
+  std::uint64_t exchange_interval_ns() const noexcept;
   void push_pull_once(std::uint64_t now_ns);
   void open_push_pull(std::uint64_t now_ns, const Endpoint& to, std::string_view whom, bool join,
                       bool seed = false);
@@ -330,6 +345,13 @@ class Core {
   bool accused_ = false;            // in it
   Slot answered_check_ = kNone;     // in it: whose leave is checked and who answered
   std::uint64_t stranger_ns_ = 0;   // when a push/pull with a stranger was last begun
+  std::uint64_t changed_ns_ = 0;    // what of the list is compared
+  std::uint64_t digest_ns_ = 0;     // when we last had a list compared
+  std::uint64_t differed_ns_ = 0;   // since when a difference is left alone; 0: there is none
+  // When lists may next be exchanged by our own will: with stock members; after a digest.
+  std::uint64_t next_stock_exchange_ns_ = 0;
+  std::uint64_t next_exchange_ns_ = 0;
+  RateLimit digests_{kDigestsAtOnce, kDigestNs};
   RateLimit refutations_{kRefutations, kRefutationNs};
   std::uint32_t accused_incarnation_ = 0;  // not answered yet; 0: all is
   bool followed_far_ = false;

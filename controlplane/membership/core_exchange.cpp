@@ -26,10 +26,31 @@ static_assert(wire_state(MemberState::kSuspect) == WireState::kSuspect);
 
 }  // namespace
 
+// At which the reference exchanges whole lists.
+std::uint64_t Core::exchange_interval_ns() const noexcept {
+  return config_.profile.push_pull_interval_ns * push_pull_scale(members_.size());
+}
+
+// Routers compare first, which costs next to nothing, and so may be done often.
 void Core::push_pull_tick(std::uint64_t now_ns) {
-  timers_.set(now_ns + config_.profile.push_pull_interval_ns * push_pull_scale(members_.size()),
-              Timer::kPushPull);
-  push_pull_once(now_ns);
+  timers_.set(now_ns + config_.profile.push_pull_interval_ns, Timer::kPushPull);
+  if (leaving_) return;
+  std::array<Slot, 1> peer;
+  if (pick(1, peer, [](Slot, const Member& m) { return m.state == MemberState::kAlive; }) == 0)
+    return;
+  const Member& member = members_[peer[0]];
+  if (member.takes_hints) return send_digest(now_ns, peer[0]);
+  if (now_ns < next_stock_exchange_ns_) return;
+  Bytes state = encode_state(false);
+  const std::uint64_t both_ways = 2 * state.size();
+  next_stock_exchange_ns_ =
+      now_ns + std::max(exchange_interval_ns(), both_ways * kNsPerSecond / kExchangeBytesPerSecond);
+  if (streams_.size() >= config_.limits.streams) return;
+  open_stream(now_ns,
+              {.kind = StreamKind::kPushPull,
+               .to = member.address,
+               .whom = std::string(members_.name(peer[0]))},
+              std::move(state));
 }
 
 void Core::push_pull_once(std::uint64_t now_ns) {
@@ -101,7 +122,7 @@ Bytes Core::on_stream(std::uint64_t now_ns, const Endpoint& from, const StreamMe
     answer = encode_state(state->join);
     merge(now_ns, state->nodes);
   } else if (const auto* user = std::get_if<User>(&message)) {
-    on_user(from, user->data);
+    on_user(now_ns, from, user->data);
   }
   return answer;
 }

@@ -91,8 +91,9 @@ bool Core::send_user(std::uint64_t key, ByteView data, bool routers_only) {
   return true;
 }
 
-void Core::on_user(const Endpoint& from, ByteView data) {
+void Core::on_user(std::uint64_t now_ns, const Endpoint& from, ByteView data) {
   if (data.empty()) return;
+  if (data[0] == kDigestMessage) return on_digest(now_ns, data);
   output_.event({.kind = EventKind::kUser, .address = from, .meta = data});
   // Stock serf agents rely on everybody passing on what they hear; where we are the majority their
   // intents would otherwise not get far.

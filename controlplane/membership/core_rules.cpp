@@ -74,6 +74,7 @@ void Core::on_alive(std::uint64_t now_ns, const Alive& alive, bool broadcast, Wo
     end_leave_check(slot);
   }
   store(slot, alive);
+  changed_ns_ = now_ns;
   if (before != MemberState::kAlive) members_.set_state(slot, MemberState::kAlive, now_ns);
   if (broadcast) broadcast_alive(slot, false);
 
@@ -166,7 +167,7 @@ void Core::refute(std::uint64_t now_ns, std::uint32_t accused, std::string_view 
   health_.apply(1);
   ++stats_.refutations;
   broadcast_alive(self_, true);
-  self.changed_ns = now_ns;
+  self.changed_ns = changed_ns_ = now_ns;
   emit(EventKind::kRefuted, self_, from);
 }
 
@@ -261,6 +262,7 @@ void Core::on_dead_lost(std::uint64_t now_ns, const Dead& dead) {
 void Core::bury(std::uint64_t now_ns, Slot slot, std::uint32_t incarnation, std::string_view from) {
   end_suspicion(slot);
   end_leave_check(slot);
+  changed_ns_ = now_ns;
   const bool left = members_.name(slot) == from;
   broadcast_dead(members_.name(slot), incarnation, from, false);
   members_.edit(slot).incarnation = incarnation;

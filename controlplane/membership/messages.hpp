@@ -129,7 +129,9 @@ struct Dead {
   friend bool operator==(const Dead&, const Dead&) = default;
 };
 
-// Of the application on top: serf's first byte is 0 to 9, ours is 0x52.
+// Of the application on top: serf's first byte is 0 to 9, ours are 0x52 and 0x53; that of the core
+// itself, between routers, is kDigestMessage.
+inline constexpr std::uint8_t kDigestMessage = 0x54;
 struct User {
   ByteView data;
 };

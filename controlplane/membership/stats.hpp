@@ -42,7 +42,9 @@ struct CoreStats {
   std::uint64_t rejoin_attempts = 0;
   std::uint64_t push_pulls = 0;
   std::uint64_t push_pulls_failed = 0;
-  std::uint64_t stalls = 0;  // we were not run for longer than a probe interval
+  std::uint64_t digests_sent = 0;
+  std::uint64_t digests_differed = 0;  // of those received
+  std::uint64_t stalls = 0;            // we were not run for longer than a probe interval
   std::uint64_t rtt_sum_ns = 0;
   std::uint64_t rtt_count = 0;
   std::array<std::uint64_t, kRttBuckets> rtt{};

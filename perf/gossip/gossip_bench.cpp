@@ -205,7 +205,16 @@ void partition(const Options& options, std::uint32_t nodes) {
   took.print();
 }
 
+// What TCP adds: ten small segments to open and close, then a header for every 1448 bytes and an
+// acknowledgement for every second of those; 52 bytes of IPv4 and TCP each.
+double with_tcp_headers(double streams, double bytes) {
+  constexpr double kHeader = 52;
+  return streams * 10 * kHeader + bytes * (1 + 1.5 * kHeader / 1448);
+}
+
 void idle(const Options& options, std::uint32_t nodes) {
+  auto all = measurement("gossip_idle_bytes_per_node_all", "B/s", nodes);
+  all.param("headers", "IPv4+UDP, IPv4+TCP");
   auto bytes = measurement("gossip_idle_bytes_per_node", "B/s", nodes);
   auto packets = measurement("gossip_idle_packets_per_node", "packets/s", nodes);
   auto streams = measurement("gossip_idle_push_pull_bytes_per_node", "B/s", nodes);
@@ -226,13 +235,16 @@ void idle(const Options& options, std::uint32_t nodes) {
       return static_cast<double>(a - b) / seconds / nodes;
     };
     bytes.add(rate(after.packet_bytes, before.packet_bytes));
+    all.add(rate(after.packet_bytes, before.packet_bytes) +
+            with_tcp_headers(rate(after.streams, before.streams),
+                             rate(after.stream_bytes, before.stream_bytes)));
     packets.add(rate(after.packets, before.packets));
     streams.add(rate(after.stream_bytes, before.stream_bytes));
     memory.add(static_cast<double>(world.core(0)->memory_bytes()));
     wall.add(clock.seconds());
     perf::progress("idle {}: {:.0f} s wall", nodes, clock.seconds());
   }
-  for (const auto* m : {&bytes, &packets, &streams, &memory, &wall})
+  for (const auto* m : {&all, &bytes, &packets, &streams, &memory, &wall})
     m->print();
 }
 

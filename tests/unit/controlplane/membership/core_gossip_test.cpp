@@ -223,6 +223,133 @@ TEST(CoreExchange, AJoinerLooksTwice) {
   EXPECT_GE(std::ranges::count(h.out.streams, StreamKind::kPushPull, &StreamRequest::kind), 1);
 }
 
+// Members of the same cluster, one of them with what the others have not heard of.
+class Digests : public testing::Test {
+ protected:
+  Digests() {
+    for (auto* h : {&a, &b}) {
+      h->alive("a", 1);
+      h->alive("b", 2);
+      h->alive("c", 3, 1, "meta");
+      h->out.clear();
+    }
+  }
+  // Long enough for lists to be settled and compared.
+  void run(std::uint64_t seconds) {
+    for (std::uint64_t s = 0; s < seconds; ++s) {
+      for (auto* h : {&a, &b}) {
+        h->run_for(kSecond);
+        // Everybody answers, so that nobody is suspected.
+        for (const auto& ping : h->sent<Ping>())
+          h->hear({Ack{ping.sequence, {}}});
+        for (const auto& packet : std::exchange(h->out.packets, {})) {
+          PacketDecoder decoder;
+          for (const auto& message : decoder.decode(packet.payload)) {
+            const auto* user = std::get_if<User>(&message);
+            if (user == nullptr) continue;
+            ++digests;
+            bytes += packet.payload.size();
+            if (packet.to == at(1)) a.hear({message}, at(2));
+            if (packet.to == at(2)) b.hear({message}, at(1));
+          }
+        }
+      }
+    }
+  }
+  std::size_t exchanges() {
+    return static_cast<std::size_t>(
+        std::ranges::count(a.out.streams, StreamKind::kPushPull, &StreamRequest::kind) +
+        std::ranges::count(b.out.streams, StreamKind::kPushPull, &StreamRequest::kind));
+  }
+
+  CoreHarness a{"a", 1};
+  CoreHarness b{"b", 2};
+  std::size_t digests = 0;
+  std::size_t bytes = 0;
+};
+
+TEST_F(Digests, EqualListsAreNotExchanged) {
+  run(600);
+  EXPECT_GT(digests, 15u);
+  EXPECT_LT(bytes / digests, 40u);
+  EXPECT_EQ(exchanges(), 0u);
+  EXPECT_EQ(a.stats().digests_differed + b.stats().digests_differed, 0u);
+}
+
+TEST_F(Digests, DifferentOnesAre) {
+  b.alive("c", 3, 2, "other meta");
+  run(100);
+  EXPECT_GE(exchanges(), 1u);
+  EXPECT_LE(exchanges(), 2u * (100 / 30 + 1)) << "no oftener than the reference does";
+  for (const auto& stream : a.out.streams)
+    EXPECT_EQ(stream.to, at(2));
+}
+
+TEST_F(Digests, AMissingMemberIsNoticed) {
+  b.alive("d", 4);
+  run(100);
+  EXPECT_GE(exchanges(), 1u);
+}
+
+// While something always changes the lists are compared nevertheless.
+TEST_F(Digests, RestlessListsAreComparedAtTheReferencesPace) {
+  b.alive("d", 4);
+  for (std::uint32_t i = 2; i < 240; ++i) {
+    a.alive("c", 3, i);
+    b.alive("c", 3, i);
+    run(5);
+  }
+  EXPECT_GE(exchanges(), 1u);
+}
+
+// Whoever says it is a member has us compare, at most so often, and exchange with that member only.
+TEST_F(Digests, ForgedOnesCostLittle) {
+  run(20);
+  a.out.clear();
+  for (int i = 0; i < 5000; ++i) {
+    Bytes forged{kDigestMessage, 1};
+    forged.resize(18, static_cast<std::uint8_t>(i));
+    forged.push_back('c');
+    a.hear({User{forged}}, at(77));
+  }
+  ASSERT_EQ(a.out.streams.size(), 1u);
+  EXPECT_EQ(a.out.streams[0].to, at(3));
+  for (const auto* bad : {"", "x", "T\1", "T\1aaaaaaaabbbbbbbb", "T\1aaaaaaaabbbbbbbbnobody",
+                          "T\2aaaaaaaabbbbbbbbc", "T\1aaaaaaaabbbbbbbba"})
+    a.hear({User{test::bytes(bad)}}, at(77));
+  EXPECT_EQ(a.out.streams.size(), 1u);
+  EXPECT_EQ(a.out.count(EventKind::kUser), 1u) << "only what is none is the application's";
+}
+
+// Stock members do not know digests, and are spared by bytes: we exchange whole lists with them the
+// more rarely the longer those are.
+TEST(CoreExchange, StockMembersGetWholeListsAtABoundedRate) {
+  for (const int size : {5, 300}) {
+    CoreHarness h("self", 1, [](CoreConfig& c) { c.takes_hints = [](ByteView) { return false; }; });
+    for (int i = 0; i < size; ++i)
+      h.alive(fmt::format("n{}", i), 2);
+    h.out.clear();
+    std::size_t exchanged = 0;
+    std::size_t count = 0;
+    constexpr std::uint64_t kHours = 4;
+    for (std::uint64_t s = 0; s < kHours * 3600; ++s) {
+      h.run_for(kSecond);
+      for (const auto& ping : h.sent<Ping>())
+        h.hear({Ack{ping.sequence, {}}});
+      EXPECT_TRUE(h.sent<User>().empty());
+      h.out.packets.clear();
+      for (const auto& stream : std::exchange(h.out.streams, {})) {
+        if (stream.kind != StreamKind::kPushPull) continue;
+        exchanged += 2 * stream.message.size();
+        ++count;
+        h.core->on_stream_failed(h.now, stream.id);
+      }
+    }
+    EXPECT_GE(count, 4u) << size;
+    EXPECT_LE(exchanged / (kHours * 3600), 2 * kExchangeBytesPerSecond) << size;
+  }
+}
+
 TEST(CoreExchange, SeedsAreTriedForEver) {
   CoreHarness h;
   h.core->set_seeds(h.now, {at(1), at(3)});
