@@ -218,6 +218,7 @@ class Core {
   void on_alive(std::uint64_t now_ns, const Alive& alive, bool broadcast = true,
                 Word word = Word::kHearsay);
   void on_alive_self(std::uint64_t now_ns, const Alive& alive);
+  static bool usable(const Endpoint& endpoint) noexcept;
   bool acceptable(const Alive& alive);
   bool plausible(std::uint64_t now_ns, Slot slot, std::uint32_t incarnation);
   bool back_from_the_dead(std::uint64_t now_ns, const Alive& alive);

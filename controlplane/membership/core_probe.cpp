@@ -154,7 +154,7 @@ void Core::on_nack(const Nack& nack) {
 
 // Who pings us holds us for a member; see that we hold it for one, too.
 void Core::know_asker(std::uint64_t now_ns, const Ping& ping) {
-  if (ping.source.port == 0 || ping.source_node.empty() || ping.source_node == config_.name ||
+  if (!usable(ping.source) || ping.source_node.empty() || ping.source_node == config_.name ||
       leaving_)
     return;
   if (LostPeer* lost = book_.find(ping.source_node)) {
@@ -193,18 +193,21 @@ void Core::on_ping(std::uint64_t now_ns, const Endpoint& from, const Ping& ping)
     packet_.add(scratch_);
   }
   fill_gossip(asker == kNone || members_[asker].takes_hints);
-  flush(ping.source.port != 0 ? ping.source : from, nullptr);
+  flush(usable(ping.source) ? ping.source : from, nullptr);
   know_asker(now_ns, ping);
 }
 
 void Core::on_indirect_ping(std::uint64_t now_ns, const Endpoint& from, const IndirectPing& ask) {
+  if (!usable(ask.target)) {
+    stats_.refuse(Refused::kAddress);
+    return;
+  }
   if (relays_.size() >= config_.limits.relays) {
     stats_.refuse(Refused::kRelays);
     return;
   }
   const std::uint32_t sequence = ++sequence_;
-  relays_.emplace(sequence,
-                  Relay{ask.sequence, ask.source.port != 0 ? ask.source : from, ask.nack});
+  relays_.emplace(sequence, Relay{ask.sequence, usable(ask.source) ? ask.source : from, ask.nack});
   packet_.clear();
   packet_.add(encoded(own_ping(sequence, ask.node)));
   flush(ask.target, nullptr);

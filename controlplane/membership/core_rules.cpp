@@ -7,18 +7,15 @@
 #include "controlplane/membership/versions.hpp"
 
 namespace sluice::membership {
-namespace {
 
-// An address nobody can be reached at must not get into the list: we would send there.
-bool usable(const Endpoint& endpoint) noexcept {
+// Where nobody can be reached, or many at once, nothing must be sent because somebody says so.
+bool Core::usable(const Endpoint& endpoint) noexcept {
   const auto& ip = endpoint.address;
   if (endpoint.port == 0 || ip.is_unspecified()) return false;
   if (!ip.is_v4()) return ip.bytes[0] != 0xff;
   const std::uint8_t first = ip.bytes[12];
   return first != 0 && (first & 0xf0) != 0xe0 && ip.v4_part() != Big32(0xffffffffu);
 }
-
-}  // namespace
 
 void Core::emit(EventKind kind, Slot slot, std::string_view from) {
   const Member& member = members_[slot];

@@ -214,6 +214,29 @@ TEST_F(Probe, AStrangerThatPingsIsMetNowAndThen) {
   EXPECT_EQ(h.out.streams[0].to, at(2));
 }
 
+// Nobody makes us send to all hosts of a network at once.
+TEST_F(Probe, NothingGoesToGroupsBecauseSomebodySaysSo) {
+  CoreHarness h;
+  const Endpoint bad[] = {{*parse_ip("224.0.0.1"), 7946},
+                          {*parse_ip("255.255.255.255"), 7946},
+                          {*parse_ip("0.0.0.0"), 7946},
+                          {*parse_ip("ff02::1"), 7946}};
+  for (const Endpoint& group : bad) {
+    h.hear({Ping{.sequence = 1, .node = "self", .source = group, .source_node = "x"}}, at(2));
+    h.hear({IndirectPing{.sequence = 2, .node = "t", .target = group, .source = at(6)}}, at(6));
+    h.hear(
+        {IndirectPing{.sequence = 3, .node = "t", .target = at(5), .nack = true, .source = group}},
+        at(6));
+  }
+  h.run_for(2 * kSecond);
+  for (const auto& packet : h.out.packets)
+    EXPECT_TRUE(packet.to == at(2) || packet.to == at(5) || packet.to == at(6))
+        << to_string(packet.to);
+  EXPECT_TRUE(h.out.streams.empty());
+  EXPECT_EQ(h.sent_to<Ack>(at(2)).size(), std::size(bad)) << "answered where they came from";
+  EXPECT_EQ(h.stats().refusals(Refused::kAddress), std::size(bad));
+}
+
 TEST_F(Probe, RelaysAndSendsANackInTime) {
   CoreHarness h;
   h.hear(
