@@ -65,6 +65,18 @@ TEST(Lzw, EveryLengthRoundTheEdges) {
     }
 }
 
+// An encoder keeps nothing of what it packed before, small or so large that its table began anew.
+TEST(Lzw, EncodersAreUsedAgain) {
+  std::mt19937 random(9);
+  LzwEncoder used;
+  for (const std::size_t size : {300, 1, 3837, 300, 3838, 300, 20000, 0, 300, 60000, 300}) {
+    const auto plain = random_text(random, size, 200);
+    Bytes again;
+    used.encode(plain, again);
+    EXPECT_EQ(again, packed(plain)) << size;
+  }
+}
+
 TEST(Lzw, OldEncodersBeginWithoutClear) {
   EXPECT_EQ(to_text(unpacked(nine_bit({'a', 'b', 258, 257}))), "abab");
   EXPECT_EQ(to_text(unpacked(nine_bit({256, 'a', 'b', 258, 257}))), "abab");
