@@ -36,10 +36,17 @@ metrics: {listen: off}
 cluster: {bind: 10.66.0.$2, $times${3:+, $3}}
 YAML
 }
-start_router() {
-  start_in "$1" "$1" "$controlplane" --config "$work/$1.yaml"
-  wait_for 10 logged "$1" event=started
+# once_more NAME PATTERN COMMAND...: runs it, and waits until the log says so once more than before.
+once_more() {
+  local name=$1 pattern=$2 before
+  shift 2
+  before=$(times_logged "$name" "$pattern")
+  "$@"
+  wait_for 20 logged_more "$name" "$pattern" "$before"
 }
+times_logged() { grep -cE -- "$2" "$work/$1.log" 2>/dev/null || true; }
+logged_more() { [ "$(times_logged "$1" "$2")" -gt "${3:-0}" ]; }
+start_router() { once_more "$1" event=started start_in "$1" "$1" "$controlplane" --config "$work/$1.yaml"; }
 # on ROUTER COMMAND...: the sluice command.
 on() {
   local router=$1
@@ -50,9 +57,8 @@ on() {
 start_serf() {
   local name=$1 number=$2
   shift 2
-  start_in "$name" "$name" serf agent -node="$name" -bind="10.66.0.$number:7946" -rpc-addr=127.0.0.1:7373 \
-    -profile=local -log-level=info "$@"
-  wait_for 10 logged "$name" 'agent: joined|Serf agent starting|EventMemberJoin'
+  once_more "$name" 'Serf agent running' start_in "$name" "$name" serf agent -node="$name" \
+    -bind="10.66.0.$number:7946" -rpc-addr=127.0.0.1:7373 -profile=local -log-level=info "$@"
 }
 on_serf() {
   local name=$1
@@ -70,12 +76,14 @@ state_at() {
       sed 's/^failed$/dead/'
   fi
 }
-# agreed STATE NODE VIEWER...: all of them say so.
+# agreed STATE NODE VIEWER...: all of them say so. A router forgets the dead and the left in time: it may not know it
+# any more, when another needs longer.
 agreed() {
   local state=$1 node=$2 viewer seen
   shift 2
   for viewer in "$@"; do
     seen=$(state_at "$viewer" "$node")
+    [ "$seen" != '' ] || [ "$state" = alive ] || continue
     [ "$seen" = "$state" ] || { echo "$viewer: $node is '$seen'"; return 1; }
   done
 }
@@ -83,6 +91,13 @@ agreed() {
 all_alive() {
   local node
   for node in "$@"; do agreed alive "$node" "$@" || return 1; done
+}
+# doubted ROUTER NODE COMMAND...: runs it, and the router suspects the node thereupon. Told by its log: the state itself
+# passes.
+doubted() {
+  local router=$1 node=$2
+  shift 2
+  once_more "$router" "event=cluster_suspected member=$node( |\$)" "$@"
 }
 tag_at() { # VIEWER NODE KEY
   if [ -f "$work/$1.yaml" ]; then
@@ -96,30 +111,33 @@ start_peer() {
   local name=$1 number=$2
   shift 2
   if [ ! -x "$work/peer" ]; then
+    # What the compiler made of the libraries is kept from run to run.
     (cd "$source_root/tests/interop/peer" &&
-      GO111MODULE=off GOFLAGS='' GOPATH=/usr/share/gocode GOCACHE="$work/gocache" go build -o "$work/peer" .)
+      GO111MODULE=off GOFLAGS='' GOPATH=/usr/share/gocode GOCACHE="$build/meson-private/gocache" \
+        go build -o "$work/peer" .)
   fi
-  mkfifo "$work/$name.in"
-  # Opened both ways, so that neither side waits for the other nor ever sees an end.
-  exec {peer_in}<>"$work/$name.in"
-  ip netns exec "$name" "$work/peer" -name "$name" -bind "10.66.0.$number" "$@" >>"$work/$name.log" 2>&1 <&"$peer_in" &
+  [ -p "$work/$name.in" ] || mkfifo "$work/$name.in"
+  once_more "$name" '^ready' run_peer "$name" -name "$name" -bind "10.66.0.$number" "$@"
+}
+# Its input is opened both ways at both ends, so that nobody waits for the other nor ever sees an end.
+run_peer() {
+  local name=$1
+  shift
+  ip netns exec "$name" "$work/peer" "$@" >>"$work/$name.log" 2>&1 0<>"$work/$name.in" &
   pid_of[$name]=$!
-  wait_for 10 logged "$name" '^ready'
 }
 tell() {
   local name=$1
   shift
-  echo "$*" >"$work/$name.in"
+  echo "$*" 1<>"$work/$name.in"
+}
+# peer_view NAME: who is alive for it.
+peer_view() {
+  once_more "$1" '^end' tell "$1" members &&
+    tac "$work/$1.log" | awk '/^end/ {n++} n == 1 && /^member/ {print $2} n == 2 {exit}'
 }
 # peer_sees NAME COUNT: so many members are alive for it.
-peer_sees() {
-  local before
-  before=$(grep -c '^end' "$work/$1.log" || true)
-  tell "$1" members
-  poll 5 more_ends "$1" "$before"
-  [ "$(tac "$work/$1.log" | awk '/^end/ {n++} n == 1 && /^member/ {m++} n == 2 {exit} END {print m + 0}')" = "$2" ]
-}
-more_ends() { [ "$(grep -c '^end' "$work/$1.log")" -gt "$2" ]; }
+peer_sees() { [ "$(peer_view "$1" | wc -l)" = "$2" ]; }
 # no_errors SERF...: nothing in their logs that is an error. Peers that were killed or cut off cannot be reached: that
 # is not ours.
 no_errors() {

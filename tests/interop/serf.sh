@@ -28,8 +28,7 @@ check "routers see a changed tag of serf" wait_for 10 has_tag r2
 
 # A stopped process is suspected, and refutes when it goes on.
 for paused in s2 r2; do
-  kill -STOP "${pid_of[$paused]}"
-  check "$paused is suspected while it stands still" wait_for 15 agreed suspect "$paused" r1
+  check "$paused is suspected while it stands still" doubted r1 "$paused" kill -STOP "${pid_of[$paused]}"
   kill -CONT "${pid_of[$paused]}"
   check "$paused refutes" wait_for 20 all_alive r1 r2 s1 s2
 done

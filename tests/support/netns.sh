@@ -175,12 +175,18 @@ not() { ! "$@"; }
 
 # ---- Waiting: always for a condition.
 
-# poll SECONDS COMMAND...: tries every 50 ms until it succeeds; fails after SECONDS.
+# poll SECONDS COMMAND...: tries every 50 ms until it succeeds; fails after SECONDS. A try counts for two at most: while
+# the whole machine stands still (suspended, or frozen for a measurement) what is waited for cannot come about.
 poll() {
-  local end=$(($(date +%s%N) + $1 * 1000000000))
+  local left=$(($1 * 1000)) before now took
   shift
+  before=$(date +%s%3N)
   until "$@" >"$work/.poll" 2>&1; do
-    [ "$(date +%s%N)" -lt "$end" ] || return 1
+    now=$(date +%s%3N)
+    took=$((now - before < 2000 ? now - before : 2000))
+    left=$((left - took))
+    before=$now
+    [ "$left" -gt 0 ] || return 1
     sleep 0.05
   done
 }

@@ -1,6 +1,7 @@
 // A member written with the memberlist library of others, for the interop tests: joins, prints what
 // it sees as lines of "event name address", and obeys lines on standard input: "members", "leave",
-// "say TEXT" (a user message to everybody, over UDP as far as it fits and over TCP).
+// "say TEXT" (a user message to everybody, over UDP as far as it fits and over TCP), "add-key",
+// "use-key" and "remove-key" with a key in base64.
 package main
 
 import (
@@ -31,6 +32,22 @@ func (delegate) NotifyMsg([]byte)                {}
 func (delegate) GetBroadcasts(int, int) [][]byte { return nil }
 func (delegate) LocalState(bool) []byte          { return nil }
 func (delegate) MergeRemoteState([]byte, bool)   {}
+
+// change does one step of a change of keys.
+func change(ring *memberlist.Keyring, step, text string) error {
+	key, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return err
+	}
+	switch step {
+	case "add-key":
+		return ring.AddKey(key)
+	case "use-key":
+		return ring.UseKey(key)
+	default:
+		return ring.RemoveKey(key)
+	}
+}
 
 func main() {
 	name := flag.String("name", "go", "")
@@ -82,6 +99,8 @@ func main() {
 				}
 			}
 			fmt.Println("said")
+		case len(word) == 2 && strings.HasSuffix(word[0], "-key"):
+			fmt.Println(word[0], change(config.Keyring, word[0], word[1]))
 		case len(word) == 1 && word[0] == "leave":
 			list.Leave(5 * time.Second)
 			fmt.Println("left")
