@@ -47,11 +47,11 @@ Status make_empty_dir(Fs& fs, const std::string& directory) {
   if (*there) {
     const auto names = fs.list(directory);
     if (!names) return std::unexpected(names.error());
-    if (names->empty()) return {};
+    if (names->empty()) return sync_path(fs, directory);
     return fail(ErrorCode::kAlreadyExists, directory + " is not empty", ErrorOrigin::kStore);
   }
   if (const Status made = fs.make_dir(directory); !made) return made;
-  return fs.sync_dir(parent_dir(directory));
+  return sync_path(fs, directory);
 }
 
 }  // namespace sluice::controlplane::store

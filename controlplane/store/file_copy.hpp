@@ -32,7 +32,7 @@ class ProgressMeter {
 Status copy_file(Fs& fs, const std::string& from, const std::string& to, ProgressMeter& meter);
 // A hard link where the file system can, else a copy.
 Status link_or_copy(Fs& fs, const std::string& from, const std::string& to, ProgressMeter& meter);
-// kAlreadyExists unless it is missing or empty; makes it.
+// kAlreadyExists unless it is missing or empty; makes it, durably.
 Status make_empty_dir(Fs& fs, const std::string& directory);
 
 }  // namespace sluice::controlplane::store

@@ -39,6 +39,21 @@ Status replace_file(Fs& fs, const std::string& path, std::span<const std::uint8_
   return fs.sync_dir(parent_dir(path));
 }
 
+Status sync_path(Fs& fs, const std::string& directory) {
+  std::string parent = parent_dir(directory);
+  if (auto done = fs.sync_dir(parent); !done) return done;
+  while (parent != "/" && parent != ".") {
+    parent = parent_dir(parent);
+    const auto done = fs.sync_dir(parent);
+    if (done) continue;
+    const auto code = done.error().code();
+    const bool foreign =
+        code == ErrorCode::kPermissionDenied || code == ErrorCode::kInvalidArgument;
+    return foreign ? Status{} : done;
+  }
+  return {};
+}
+
 std::string parent_dir(const std::string& of) {
   auto path = of;
   while (path.size() > 1 && path.back() == '/')

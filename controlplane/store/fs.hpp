@@ -126,6 +126,10 @@ Status replace_file(Fs& fs, const std::string& path, std::span<const std::uint8_
 // Its first half: `<path>.new` with these bytes, synced.
 Status prepare_file(Fs& fs, const std::string& path, std::span<const std::uint8_t> bytes);
 
+// Makes the name of `directory` durable, and those of the folders above it, of which make_dir may
+// have made some. Where we may not sync was made by somebody else: there it ends.
+Status sync_path(Fs& fs, const std::string& directory);
+
 // "a/b" -> "a"; "b" -> ".".
 std::string parent_dir(const std::string& path);
 

@@ -71,6 +71,7 @@ Status ManifestStore::create(const Manifest& fresh) {
   const auto names = fs_.list(directory_);
   if (!names) return std::unexpected(names.error());
   if (auto empty = check_empty(directory_, *names); !empty) return empty;
+  if (auto safe = sync_path(fs_, directory_); !safe) return safe;
   current_ = fresh;
   current_.generation = 1;
   created_ = true;
