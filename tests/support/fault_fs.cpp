@@ -166,6 +166,11 @@ void FaultFs::crash_at(std::uint64_t n) {
   if (n == 0) crashed_ = true;
 }
 
+void FaultFs::crash_when(Chooser chosen) {
+  const std::lock_guard lock(mutex_);
+  crash_when_ = std::move(chosen);
+}
+
 bool FaultFs::crashed() const {
   const std::lock_guard lock(mutex_);
   return crashed_;
@@ -188,6 +193,7 @@ void FaultFs::restart(Loss loss, std::uint64_t seed) {
   ++life_;
   crashed_ = read_only_ = false;
   crash_at_ = std::numeric_limits<std::uint64_t>::max();
+  crash_when_ = {};
   capacity_.reset();
   fail_sync_at_ = 0;
   fail_writes_.clear();
@@ -260,7 +266,8 @@ void FaultFs::call_hook(std::string_view name, const std::string& path) {
 
 Result<FaultFs::Gate> FaultFs::enter(std::string_view name, const std::string& path) {
   if (crashed_) return broken(ErrorCode::kUnavailable, name, path, "power lost");
-  if (++operations_ >= crash_at_) {
+  const bool chosen = crash_when_ && crash_when_(name, path);
+  if (++operations_ >= crash_at_ || chosen) {
     crashed_ = true;
     return Gate::kCrashing;
   }

@@ -34,6 +34,10 @@ class FaultFs final : public store::Fs {
   // everything after it, reads too, until restart(). Of that operation itself a part may survive.
   void crash_at(std::uint64_t n);
   void crash_now() { crash_at(0); }
+  // The same at the first operation that is chosen: "writing", "syncing", "renaming" and so on, and
+  // its path. Called under the lock for each one, so it must not call this.
+  using Chooser = std::function<bool(std::string_view name, const std::string& path)>;
+  void crash_when(Chooser chosen);
   bool crashed() const;
   std::uint64_t operations() const;
   // The machine comes back: applies the loss, forgets locks and faults. Files of before fail.
@@ -91,6 +95,7 @@ class FaultFs final : public store::Fs {
   std::uint64_t life_ = 0;  // grows with restart()
   std::uint64_t operations_ = 0;
   std::uint64_t crash_at_ = std::numeric_limits<std::uint64_t>::max();
+  Chooser crash_when_;
   bool crashed_ = false;
   bool read_only_ = false;
   std::optional<std::uint64_t> capacity_;
