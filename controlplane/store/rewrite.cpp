@@ -63,6 +63,25 @@ class TreeRewriter {
   std::vector<SegmentPtr> runs_;
 };
 
+// What was written so far: gone again unless all of it could be, because it is tried again, and
+// again, and the disk may be full.
+class MadeSegments {
+ public:
+  MadeSegments() = default;
+  MadeSegments(const MadeSegments&) = delete;
+  MadeSegments& operator=(const MadeSegments&) = delete;
+  ~MadeSegments() {
+    for (const SegmentPtr& segment : segments_)
+      if (segment != nullptr) segment->set_obsolete();
+  }
+
+  void add(SegmentPtr segment) { segments_.push_back(std::move(segment)); }
+  std::vector<SegmentPtr> take() { return std::exchange(segments_, {}); }
+
+ private:
+  std::vector<SegmentPtr> segments_;
+};
+
 // What a tree of the old layout holds, merged; counts on the way.
 class OldTreeSource final : public EntrySource {
  public:
@@ -138,7 +157,7 @@ Result<std::vector<SegmentPtr>> rewrite_in_order(Core& core, const Version& vers
       total += takes(target, tree) ? entries_of(tree) : 0;
   }
   progress.total.store(total);
-  std::vector<SegmentPtr> made;
+  MadeSegments made;
   for (const Tree& target : version.current.trees) {
     std::vector<std::unique_ptr<EntrySource>> sources;
     std::uint64_t expected = 0;
@@ -149,14 +168,16 @@ Result<std::vector<SegmentPtr>> rewrite_in_order(Core& core, const Version& vers
       sources.push_back(std::make_unique<LaneSource>(*std::move(source), to.lanes, target.lane));
       expected += entries_of(tree);
     }
-    made.emplace_back();
-    if (sources.empty()) continue;
+    if (sources.empty()) {
+      made.add(nullptr);
+      continue;
+    }
     auto segment =
         merge_to_segment(core, to, target.form, std::move(sources), expected, true, pace);
     if (!segment) return std::unexpected(std::move(segment).error());
-    made.back() = *std::move(segment);
+    made.add(*std::move(segment));
   }
-  return made;
+  return made.take();
 }
 
 // Another hash key: everything comes in an order that has nothing to do with the new one.
@@ -183,13 +204,13 @@ Result<std::vector<SegmentPtr>> rewrite_by_sorting(Core& core, const Version& ve
       if (const Status added = trees[to].add(entry); !added) return std::unexpected(added.error());
     }
   }
-  std::vector<SegmentPtr> made;
+  MadeSegments made;
   for (TreeRewriter& tree : trees) {
     auto segment = tree.finish();
     if (!segment) return std::unexpected(std::move(segment).error());
-    made.push_back(*std::move(segment));
+    made.add(*std::move(segment));
   }
-  return made;
+  return made.take();
 }
 
 }  // namespace

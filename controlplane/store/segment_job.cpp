@@ -53,8 +53,10 @@ Result<SegmentPtr> merge_to_segment(Core& core, const Layout& layout, Form form,
   const auto info = (*writer)->finish();
   if (!info) return std::unexpected(info.error());
   writer->reset();
-  if (const Status synced = core.fs().sync_dir(core.directory()); !synced)
+  if (const Status synced = core.fs().sync_dir(core.directory()); !synced) {
+    (void)core.fs().remove(core.segment_path(file));  // it is made anew
     return std::unexpected(synced.error());
+  }
   auto segment = core.open_segment({.file = file,
                                     .bytes = info->bytes,
                                     .entries = info->entries,
@@ -62,8 +64,10 @@ Result<SegmentPtr> merge_to_segment(Core& core, const Layout& layout, Form form,
                                     .max_sequence = info->max_sequence,
                                     .checksum = info->checksum});
   if (!segment) return segment;
-  if (const Status loaded = (*segment)->segment().load_hot(); !loaded)
+  if (const Status loaded = (*segment)->segment().load_hot(); !loaded) {
+    (*segment)->set_obsolete();
     return std::unexpected(loaded.error());
+  }
   return segment;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,36 @@ TEST_F(IndexFault, AFullDiskDuringCompactionIsToldAndMadeGoodLater) {
   expect_same();
   index_.reset();
   open();
+  expect_same();
+}
+
+// A migration is tried again every other second, and must not fill the disk with its attempts.
+TEST_F(IndexFault, AMigrationThatFailsLeavesNoFilesBehind) {
+  open();
+  write(120);
+  ASSERT_TRUE(index_->maintenance().compact({}));
+  std::set<std::string> known;
+  for (const std::string& file : fs_.all_files())
+    known.insert(file);
+  // The disk is full when the third of the new segments is begun.
+  std::set<std::string> begun;
+  fs_.on_operation([&](std::uint64_t, std::string_view name, const std::string& path) {
+    if (name != "create" || !path.contains("/seg-")) return;
+    begun.insert(path);
+    if (begun.size() == 3) fs_.set_free_bytes(0);
+  });
+  const Status refused = index_->maintenance().migrate({.lanes = 4}, {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kUnavailable) << refused.error().message();
+  fs_.on_operation({});
+  for (const std::string& file : fs_.all_files())
+    EXPECT_TRUE(known.contains(file) || !file.contains("/seg-")) << file;
+  expect_same();
+  fs_.set_free_bytes(std::nullopt);
+  index_.reset();
+  open();
+  ASSERT_TRUE(index_->maintenance().migrate({.lanes = 4}, {}));
+  EXPECT_EQ(index_->metrics().lanes, 4U);
   expect_same();
 }
 
