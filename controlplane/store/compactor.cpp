@@ -8,6 +8,7 @@
 
 #include "controlplane/store/overlay_source.hpp"
 #include "controlplane/store/segment_job.hpp"
+#include "controlplane/store/thread_name.hpp"
 #include "sluice/base/clock.hpp"
 
 namespace sluice::controlplane::store {
@@ -76,6 +77,7 @@ unsigned Compactor::running() const {
 }
 
 void Compactor::run_thread(Work work) {
+  name_thread(work == Work::kFlush ? "store-flush" : "store-merge");
   std::uint64_t seen = 0;
   while (!stop_.load()) {
     if (work == Work::kFlush) bound_log();

@@ -9,6 +9,7 @@
 
 #include "controlplane/store/log_files.hpp"
 #include "controlplane/store/log_format.hpp"
+#include "controlplane/store/thread_name.hpp"
 
 namespace sluice::controlplane::store {
 
@@ -334,6 +335,7 @@ void LogWriter::Impl::finish_group(Group& group, const Status& status, std::uint
 }
 
 void LogWriter::Impl::log_thread() {
+  name_thread("store-log");
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_log_.wait(lock, [&] { return thread_leads_ || (stopping_ && !leading_); });
@@ -349,6 +351,7 @@ void LogWriter::Impl::want_sync() {
 // kInterval: some time after something was written. kNever: when a file is full or much was
 // written, so that no long log lies in memory only, which a flush would have to wait for.
 void LogWriter::Impl::sync_thread() {
+  name_thread("store-sync");
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_sync_.wait(lock, [&] { return stopping_ || sync_wanted_; });

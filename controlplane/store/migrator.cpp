@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "controlplane/store/overlay_source.hpp"
+#include "controlplane/store/thread_name.hpp"
 
 namespace sluice::controlplane::store {
 namespace {
@@ -203,6 +204,7 @@ Status Migrator::wait_until_moved(const Progress& progress) {
 }
 
 void Migrator::run() {
+  name_thread("store-migrate");
   std::unique_lock lock(mutex_);
   while (!stop_.load()) {
     lock.unlock();

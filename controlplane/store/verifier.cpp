@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "controlplane/store/thread_name.hpp"
+
 namespace sluice::controlplane::store {
 
 Verifier::Verifier(Core& core) : core_(core), limiter_(core.options().bytes_per_second) {
@@ -18,6 +20,7 @@ Verifier::~Verifier() {
 }
 
 void Verifier::run() {
+  name_thread("store-verify");
   std::vector<SegmentPtr> segments;
   {
     const auto version = core_.version();
