@@ -1,20 +1,65 @@
 #include "tests/integration/store/kill_fs.hpp"
 
+#include <pthread.h>
+
 #include <csignal>
 #include <utility>
 
 namespace sluice::test {
+namespace {
 
-KillFs::KillFs(std::string part, std::uint64_t nth)
-    : real_(store::make_posix_fs()), part_(std::move(part)), nth_(nth) {}
+// As the store names its threads.
+constexpr const char* kMergeThread = "store-merge";
+constexpr const char* kMigrateThread = "store-migrate";
+
+std::string thread_name() {
+  std::array<char, 16> name{};
+  ::pthread_getname_np(::pthread_self(), name.data(), name.size());
+  return name.data();
+}
+
+}  // namespace
+
+KillFs::KillFs(std::string root, Phase phase, std::uint64_t nth, KillBoard& board)
+    : real_(store::make_posix_fs()),
+      root_(std::move(root)),
+      phase_(phase),
+      nth_(nth),
+      board_(board) {}
+
+void KillFs::compacts_here() {
+  ::pthread_setname_np(::pthread_self(), kMergeThread);
+}
+
+Phase KillFs::phase_of(const std::string& full) const {
+  if (opening_.load()) return Phase::kOpen;
+  // Folders above the root are synced, too, when something is made in it.
+  const std::string_view path =
+      full.starts_with(root_) ? std::string_view(full).substr(root_.size()) : std::string_view();
+  if (path.contains("/base")) return Phase::kBase;
+  if (path.contains("/backup")) return Phase::kBackup;
+  if (path.contains("/MANIFEST")) return Phase::kManifest;
+  if (path.contains("/log-")) return Phase::kLog;
+  const std::string thread = thread_name();
+  if (thread == kMergeThread) return Phase::kCompaction;
+  if (thread == kMigrateThread) return Phase::kMigration;
+  return path.contains("/seg-") ? Phase::kSeal : Phase::kLog;
+}
 
 template <class Operation>
 auto KillFs::at(const std::string& path, const Operation& operation) {
-  const bool counts = armed_.load() && path.find(part_) != std::string::npos;
-  const bool last = counts && count_.fetch_add(1) + 1 == nth_;
-  if (last && nth_ % 2 != 0) ::raise(SIGKILL);
+  const Phase phase = phase_of(path);
+  const bool last = phase == phase_ && count_.fetch_add(1) + 1 == nth_;
+  auto& now = board_.now[static_cast<std::size_t>(phase)];
+  const auto die = [&] {
+    board_.reached.store(true);
+    ::raise(SIGKILL);
+  };
+  now.fetch_add(1);
+  if (last && nth_ % 2 != 0) die();
   auto result = operation();
-  if (last) ::raise(SIGKILL);
+  if (last) die();
+  now.fetch_sub(1);
   return result;
 }
 
@@ -27,10 +72,12 @@ class KillFs::KillFile final : public store::File {
   Result<std::size_t> read_at(std::uint64_t offset, std::span<std::uint8_t> into) const override {
     return real_->read_at(offset, into);
   }
+  // In two halves, so that a kill can leave torn bytes.
   Status write_at(std::uint64_t offset, std::span<const std::uint8_t> bytes) override {
-    return fs_.at(path(), [&] { return real_->write_at(offset, bytes); });
+    const std::size_t half = bytes.size() / 2;
+    if (const Status done = real_->write_at(offset, bytes.first(half)); !done) return done;
+    return fs_.at(path(), [&] { return real_->write_at(offset + half, bytes.subspan(half)); });
   }
-  // Half of it first, so that a kill can leave torn bytes.
   Status append(std::span<const std::uint8_t> bytes) override {
     const std::size_t half = bytes.size() / 2;
     if (const Status done = real_->append(bytes.first(half)); !done) return done;
@@ -42,7 +89,9 @@ class KillFs::KillFile final : public store::File {
   Status truncate(std::uint64_t size) override {
     return fs_.at(path(), [&] { return real_->truncate(size); });
   }
-  Status reserve(std::uint64_t size) override { return real_->reserve(size); }
+  Status reserve(std::uint64_t size) override {
+    return fs_.at(path(), [&] { return real_->reserve(size); });
+  }
   Result<std::shared_ptr<const store::Mapping>> map() const override { return real_->map(); }
 
  private:
@@ -51,7 +100,8 @@ class KillFs::KillFile final : public store::File {
 };
 
 Result<std::unique_ptr<store::File>> KillFs::open(const std::string& path, store::OpenMode mode) {
-  auto real = at(path, [&] { return real_->open(path, mode); });
+  auto real = mode == store::OpenMode::kRead ? real_->open(path, mode)
+                                             : at(path, [&] { return real_->open(path, mode); });
   if (!real) return real;
   return std::make_unique<KillFile>(*this, *std::move(real));
 }
@@ -70,6 +120,9 @@ Status KillFs::make_dir(const std::string& directory) {
 }
 Status KillFs::sync_dir(const std::string& directory) {
   return at(directory, [&] { return real_->sync_dir(directory); });
+}
+Result<std::unique_ptr<store::FileLock>> KillFs::lock(const std::string& path) {
+  return at(path, [&] { return real_->lock(path); });
 }
 
 }  // namespace sluice::test
