@@ -44,6 +44,13 @@ struct Usage {
   std::uint64_t key_bytes = 0;
   std::uint64_t value_bytes = 0;
 };
+using TableUsage = std::map<std::uint8_t, Usage>;         // by table id
+using TenantUsage = std::map<std::uint16_t, TableUsage>;  // by tenant
+
+struct ExportReport {
+  std::uint64_t items = 0;
+  std::uint64_t sequence = 0;  // of the newest write in it
+};
 
 // What migrate() shall change; what is not given stays.
 struct MigrateTarget {
@@ -67,12 +74,13 @@ class Maintenance {
   // Writes everything anew in another layout (lanes, hash key, file format) while reads and writes
   // go on, then switches. Goes on by itself after a restart.
   virtual Status migrate(const MigrateTarget& target, const Progress& progress) = 0;
-  // By table id.
-  virtual Result<std::map<std::uint8_t, Usage>> usage(std::optional<std::uint16_t> tenant,
-                                                      const Progress& progress) = 0;
+  // Of one tenant, or of all that have anything. Progress counts entries, here and below.
+  virtual Result<TenantUsage> usage(std::optional<std::uint16_t> tenant,
+                                    const Progress& progress) = 0;
   // All items of a tenant, table by table, from one snapshot.
-  virtual Status export_tenant(std::uint16_t tenant, const std::function<Status(const Item&)>& item,
-                               const Progress& progress) = 0;
+  virtual Result<ExportReport> export_tenant(std::uint16_t tenant,
+                                             const std::function<Status(const Item&)>& item,
+                                             const Progress& progress) = 0;
   // Deletes what the tenant has at the time of the call; returns how many keys.
   virtual Result<std::uint64_t> delete_tenant(std::uint16_t tenant, const Progress& progress) = 0;
 };

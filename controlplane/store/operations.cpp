@@ -45,8 +45,9 @@ Snapshot Operations::snapshot() {
   return Snapshot(std::move(state));
 }
 
-Status Operations::for_each(std::optional<std::uint16_t> tenant, const Progress& progress,
-                            const std::function<Status(const TableSpec&, const Item&)>& item) {
+Result<std::uint64_t> Operations::for_each(
+    std::optional<std::uint16_t> tenant, const Progress& progress,
+    const std::function<Status(const TableSpec&, const Item&)>& item) {
   const Snapshot all = snapshot();
   const std::uint64_t total = entries_of(*core_.version());
   std::uint64_t done = 0;
@@ -58,13 +59,13 @@ Status Operations::for_each(std::optional<std::uint16_t> tenant, const Progress&
       const auto more = cursor->next(at);
       if (!more) return std::unexpected(more.error());
       if (!*more) break;
-      if (const Status taken = item(table, at); !taken) return taken;
+      if (const Status taken = item(table, at); !taken) return std::unexpected(taken.error());
       if (++done % kTellEvery == 0 && progress && !progress(done, std::max(done, total)))
         return std::unexpected(cancelled());
     }
   }
   if (progress) progress(done, done);
-  return {};
+  return all.sequence();
 }
 
 Status Operations::compact(const Progress& progress) {
@@ -86,11 +87,11 @@ Status Operations::migrate(const MigrateTarget& target, const Progress& progress
   return migrator_.migrate(target, progress);
 }
 
-Result<std::map<std::uint8_t, Usage>> Operations::usage(std::optional<std::uint16_t> tenant,
-                                                        const Progress& progress) {
-  std::map<std::uint8_t, Usage> usage;
-  const Status done = for_each(tenant, progress, [&](const TableSpec& table, const Item& item) {
-    Usage& of = usage[table.id];
+Result<TenantUsage> Operations::usage(std::optional<std::uint16_t> tenant,
+                                      const Progress& progress) {
+  TenantUsage usage;
+  const auto done = for_each(tenant, progress, [&](const TableSpec& table, const Item& item) {
+    Usage& of = usage[item.tenant][table.id];
     ++of.keys;
     of.key_bytes += item.key.size();
     of.value_bytes += table.kind == Kind::kNumber ? sizeof item.number : item.value.size();
@@ -100,11 +101,17 @@ Result<std::map<std::uint8_t, Usage>> Operations::usage(std::optional<std::uint1
   return usage;
 }
 
-Status Operations::export_tenant(std::uint16_t tenant,
-                                 const std::function<Status(const Item&)>& item,
-                                 const Progress& progress) {
-  return for_each(tenant, progress,
-                  [&](const TableSpec&, const Item& at) -> Status { return item(at); });
+Result<ExportReport> Operations::export_tenant(std::uint16_t tenant,
+                                               const std::function<Status(const Item&)>& item,
+                                               const Progress& progress) {
+  ExportReport report;
+  const auto sequence = for_each(tenant, progress, [&](const TableSpec&, const Item& at) -> Status {
+    ++report.items;
+    return item(at);
+  });
+  if (!sequence) return std::unexpected(sequence.error());
+  report.sequence = *sequence;
+  return report;
 }
 
 // The elements of a set follow each other, so each key is erased once (twice while a migration
@@ -114,7 +121,7 @@ Result<std::uint64_t> Operations::delete_tenant(std::uint16_t tenant, const Prog
   std::uint64_t keys = 0;
   Hash128 last;
   std::uint8_t last_table = 0;
-  const Status done = for_each(tenant, progress, [&](const TableSpec& table, const Item& item) {
+  const auto done = for_each(tenant, progress, [&](const TableSpec& table, const Item& item) {
     if (keys != 0 && last == item.hash && last_table == table.id) return Status{};
     last = item.hash;
     last_table = table.id;

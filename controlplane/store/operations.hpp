@@ -26,16 +26,17 @@ class Operations final : public Maintenance {
   Result<BackupReport> backup(const std::string& directory, const Progress& progress) override;
   Status compact(const Progress& progress) override;
   Status migrate(const MigrateTarget& target, const Progress& progress) override;
-  Result<std::map<std::uint8_t, Usage>> usage(std::optional<std::uint16_t> tenant,
-                                              const Progress& progress) override;
-  Status export_tenant(std::uint16_t tenant, const std::function<Status(const Item&)>& item,
-                       const Progress& progress) override;
+  Result<TenantUsage> usage(std::optional<std::uint16_t> tenant, const Progress& progress) override;
+  Result<ExportReport> export_tenant(std::uint16_t tenant,
+                                     const std::function<Status(const Item&)>& item,
+                                     const Progress& progress) override;
   Result<std::uint64_t> delete_tenant(std::uint16_t tenant, const Progress& progress) override;
 
  private:
-  // All items of a tenant (or of all) in all tables, with progress.
-  Status for_each(std::optional<std::uint16_t> tenant, const Progress& progress,
-                  const std::function<Status(const TableSpec&, const Item&)>& item);
+  // All items of a tenant (or of all) in all tables, with progress. The sequence of the newest
+  // write in them.
+  Result<std::uint64_t> for_each(std::optional<std::uint16_t> tenant, const Progress& progress,
+                                 const std::function<Status(const TableSpec&, const Item&)>& item);
   Status verify_rest(VerifyReport& report);
 
   Core& core_;

@@ -83,9 +83,11 @@ class History {
         const auto deleted = maintenance.delete_tenant(1, {});
         ASSERT_TRUE(deleted) << deleted.error().message();
         model_.delete_tenant(1);
+        ASSERT_TRUE(maintenance.usage(1, {}).value().empty());
         return check("tenant deleted");
       }
       case 6: {
+        check_usage();
         const auto report = maintenance.verify({});
         ASSERT_TRUE(report) << report.error().message();
         ASSERT_TRUE(report->damaged.empty())
@@ -97,6 +99,32 @@ class History {
         (void)index_->snapshot();
         return check("sealed");
     }
+  }
+
+  // Of all tenants together, and the export of one, are what the model has.
+  void check_usage() {
+    const auto all = index_->maintenance().usage(std::nullopt, {});
+    ASSERT_TRUE(all) << all.error().message();
+    std::uint64_t keys = 0;
+    std::uint64_t of_700 = 0;
+    for (const auto& [tenant, tables] : *all) {
+      for (const auto& [table, usage] : tables) {
+        if (table == test::kProgress) continue;
+        keys += usage.keys;
+        if (tenant == 700) of_700 += usage.keys;
+      }
+    }
+    ASSERT_EQ(keys, model_.items());
+    std::uint64_t items = 0;
+    const auto report = index_->maintenance().export_tenant(700,
+                                                            [&](const Item& item) {
+                                                              items += item.tenant == 700 ? 1 : 0;
+                                                              return Status{};
+                                                            },
+                                                            {});
+    ASSERT_TRUE(report) << report.error().message();
+    ASSERT_EQ(items, of_700);
+    ASSERT_EQ(report->items, of_700);
   }
 
   // Must show what was there when it was taken, whatever is written later.
