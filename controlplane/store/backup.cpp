@@ -9,6 +9,7 @@
 #include "controlplane/store/file_copy.hpp"
 #include "controlplane/store/log.hpp"
 #include "controlplane/store/operations.hpp"
+#include "controlplane/store/remains.hpp"
 #include "controlplane/store/segment.hpp"
 
 namespace sluice::controlplane::store {
@@ -72,16 +73,6 @@ Status check_segment(Fs& fs, const std::string& directory, const SegmentRef& ref
   return meter.add(ref.bytes);
 }
 
-// A store that is in use changes under our hands: its own backup() is the way.
-Status check_not_in_use(Fs& fs, const std::string& directory) {
-  const std::string path = in(directory, std::string(kLockName));
-  const auto there = fs.exists(path);
-  if (!there) return std::unexpected(there.error());
-  if (!*there) return {};
-  const auto lock = fs.lock(path);
-  return lock ? Status{} : std::unexpected(lock.error());
-}
-
 }  // namespace
 
 Result<BackupReport> Operations::backup(const std::string& directory, const Progress& progress) {
@@ -127,7 +118,9 @@ Result<BackupReport> restore_backup(Fs& fs, const std::string& backup, const std
   const auto failed = [&](const Error& error) { return fail(error, context); };
   const auto manifest = read_manifest(fs, backup);
   if (!manifest) return failed(manifest.error());
-  if (const Status free = check_not_in_use(fs, backup); !free) return failed(free.error());
+  // One that is in use changes under our hands: its own backup() is the way.
+  const auto lock = lock_if_there(fs, backup);
+  if (!lock) return failed(lock.error());
   const std::vector<SegmentRef> segments = segments_of(*manifest);
   std::uint64_t bytes = 0;
   for (const SegmentRef& ref : segments)
@@ -178,7 +171,8 @@ Result<VerifyReport> Operations::verify(const Progress& progress) {
     bool cancel = false;
     const std::uint64_t before = report.bytes;
     if (segment->damaged()) {
-      report.damaged.push_back({segment->path(), "was found damaged before"});
+      std::ranges::move(segment_damage(core_.fs(), segment->path()),
+                        std::back_inserter(report.damaged));
     } else {
       const Status good = segment->segment().verify([&](std::uint64_t done, std::uint64_t) {
         cancel = progress && !progress(before + done, total);
@@ -187,7 +181,8 @@ Result<VerifyReport> Operations::verify(const Progress& progress) {
       if (cancel) return fail(ErrorCode::kUnavailable, "cancelled", ErrorOrigin::kStore);
       if (!good) {
         core_.quarantine(*segment, good.error());
-        report.damaged.push_back({segment->path(), good.error().message()});
+        std::ranges::move(segment_damage(core_.fs(), segment->path()),
+                          std::back_inserter(report.damaged));
       }
     }
     ++report.files;
@@ -213,10 +208,9 @@ Status Operations::verify_rest(VerifyReport& report) {
     ++report.files;
     report.bytes += file.length;
   }
-  const auto log = read_log(core_.fs(), core_.directory(), *manifest, true);
-  if (log) return {};
-  if (log.error().code() != ErrorCode::kCorrupt) return std::unexpected(log.error());
-  report.damaged.push_back({in(core_.directory(), "log-*"), log.error().message()});
+  auto log = log_damage(core_.fs(), core_.directory(), *manifest);
+  if (!log) return std::unexpected(log.error());
+  std::ranges::move(log->damaged, std::back_inserter(report.damaged));
   return {};
 }
 

@@ -1,7 +1,11 @@
 #include "controlplane/store/file_copy.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <vector>
+
+#include "controlplane/store/manifest.hpp"
 
 namespace sluice::controlplane::store {
 namespace {
@@ -39,6 +43,16 @@ Status link_or_copy(Fs& fs, const std::string& from, const std::string& to, Prog
   if (!size) return std::unexpected(size.error());
   if (fs.link(from, to)) return meter.add(*size);
   return copy_file(fs, from, to, meter);
+}
+
+Result<std::unique_ptr<FileLock>> lock_if_there(Fs& fs, const std::string& directory) {
+  const std::string path = fmt::format("{}/{}", directory, kLockName);
+  const auto there = fs.exists(path);
+  if (!there) return std::unexpected(there.error());
+  if (!*there) return nullptr;
+  auto lock = fs.lock(path);
+  if (!lock && lock.error().code() == ErrorCode::kPermissionDenied) return nullptr;
+  return lock;
 }
 
 Status make_empty_dir(Fs& fs, const std::string& directory) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "controlplane/store/fs.hpp"
@@ -32,6 +33,9 @@ class ProgressMeter {
 Status copy_file(Fs& fs, const std::string& from, const std::string& to, ProgressMeter& meter);
 // A hard link where the file system can, else a copy.
 Status link_or_copy(Fs& fs, const std::string& from, const std::string& to, ProgressMeter& meter);
+// Keeps others from opening the store there; null where it has no lock file, or the disk is
+// read-only. kUnavailable: somebody has it open.
+Result<std::unique_ptr<FileLock>> lock_if_there(Fs& fs, const std::string& directory);
 // kAlreadyExists unless it is missing or empty; makes it, durably.
 Status make_empty_dir(Fs& fs, const std::string& directory);
 

@@ -22,16 +22,6 @@ std::unexpected<Error> damaged(const std::string& path, std::string_view section
               ErrorOrigin::kStore);
 }
 
-std::string_view section_of(const SegmentHeader& header, std::uint64_t offset) noexcept {
-  if (offset >= header.checksums_offset) return "checksums";
-  if (offset >= header.fences_offset) return "fences";
-  if (offset >= header.seeds_offset) return "seeds";
-  if (offset >= header.filter_offset) return "filter";
-  if (offset >= header.pilots_offset) return "pilots";
-  if (offset >= header.records_offset) return "records";
-  return "entries";
-}
-
 // Everything that the rest relies on. What it reads is already under a good checksum, but a file
 // may have been made by somebody else.
 bool plausible(const SegmentHeader& header, std::uint64_t file_bytes) noexcept {
@@ -273,7 +263,7 @@ Status Segment::verify(
   for (std::uint32_t block = 0; block < blocks_.count(); ++block) {
     if (!blocks_.check_again(block)) {
       const std::uint64_t offset = SegmentBlocks::offset_of(block);
-      return damaged(path_, section_of(header_, offset), offset, "wrong checksum of a block");
+      return damaged(path_, segment_section(header_, offset), offset, "wrong checksum of a block");
     }
     done += blocks_.size_of(block);
     if (!progress(done, header_.total_bytes)) {
@@ -286,7 +276,7 @@ Status Segment::verify(
 Status Segment::damage() const {
   const std::uint64_t offset = blocks_.damaged_at();
   if (offset == 0) return {};
-  return damaged(path_, section_of(header_, offset), offset, "damaged");
+  return damaged(path_, segment_section(header_, offset), offset, "damaged");
 }
 
 }  // namespace sluice::controlplane::store

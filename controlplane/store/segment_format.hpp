@@ -28,6 +28,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <type_traits>
 
 #include "controlplane/store/entry.hpp"
@@ -122,6 +123,18 @@ inline void set_segment_offsets(SegmentHeader& header) noexcept {
   header.checksum_count = static_cast<std::uint32_t>(
       (header.checksums_offset - kSegmentAlignment + kSegmentBlockBytes - 1) / kSegmentBlockBytes);
   header.total_bytes = header.checksums_offset + std::uint64_t{header.checksum_count} * 4;
+}
+
+// What a place in the file is for, in words.
+inline std::string_view segment_section(const SegmentHeader& header,
+                                        std::uint64_t offset) noexcept {
+  if (offset >= header.checksums_offset) return "checksums";
+  if (offset >= header.fences_offset) return "fences";
+  if (offset >= header.seeds_offset) return "seeds";
+  if (offset >= header.filter_offset) return "filter";
+  if (offset >= header.pilots_offset) return "pilots";
+  if (offset >= header.records_offset) return "records";
+  return "entries";
 }
 
 // What the manifest and others want to know of a segment.
