@@ -85,7 +85,8 @@ bool BaseManager::settled() const {
 bool BaseManager::is_due() const {
   if (!options_.enabled || step_ != Step::kIdle) return false;
   const auto counts = routes_.counts();
-  if (counts.uncovered + counts.deleted <= most_different()) return false;
+  const bool wanted = wanted_ && routes_.current() != nullptr;
+  if (!wanted && counts.uncovered + counts.deleted <= most_different()) return false;
   // The interval spares the disk; routes that find no place do not wait for it, nor deletions that
   // find none, whose agents would be served on.
   const auto now = loop_.monotonic_ns();
@@ -109,6 +110,9 @@ void BaseManager::tick() {
   if (step_ == Step::kBuilt) return hand_over();
   compare_tables();
   const LinkState state = link_.state();
+  // Nothing of what was deleted is in the file.
+  const auto counts = routes_.counts();
+  if (step_ == Step::kIdle && counts.uncovered + counts.deleted == 0) wanted_ = false;
   // While the state is replayed the routes do not stand still, and the disk may be busy.
   const bool quiet = state == LinkState::kReady || state == LinkState::kDisconnected;
   if (quiet && is_due()) begin_build();
@@ -116,6 +120,7 @@ void BaseManager::tick() {
 
 void BaseManager::begin_build() {
   step_ = Step::kBuilding;
+  wanted_ = false;
   const std::uint64_t run = ++run_;
   build_began_ns_ = loop_.monotonic_ns();
   const link::SegmentId segment = random_bytes<16>();

@@ -86,6 +86,9 @@ class BaseManager {
   void on_log(std::function<void(const std::string&, bool warn)> log) { log_ = std::move(log); }
   // On reload.
   void set_policy(std::uint64_t delta_max, std::uint64_t interval_ns);
+  // As soon as it may, when anything differs, though it be little: what was deleted for good shall
+  // not stay in a file.
+  void want_build() { wanted_ = true; }
 
   // Once, when the routes of the state before the restart are known, before the link starts.
   // `keep`: this id's route is still to come.
@@ -164,6 +167,7 @@ class BaseManager {
   std::uint64_t answer_by_ns_ = 0;  // 0: no offer waits
   std::uint64_t links_ = 0;         // changes of the link's state
   std::uint64_t told_table_ = 0;    // size of a table that is smaller than configured
+  bool wanted_ = false;
   std::thread checker_;
   std::atomic<bool> stopping_{false};
 };

@@ -96,6 +96,21 @@ void Registry::remove_if(const std::function<bool(const Agent&)>& gone) {
   }
 }
 
+bool Registry::forget(const Id& id, std::uint16_t tenant, Time now) {
+  const auto slot = find(id);
+  const bool there = slot != kNoIndex && agents_[slot].tenant == tenant;
+  if (there && agents_[slot].generation == 0) {
+    const Agent& agent = agents_[slot];
+    if (agent.lease != kNoIndex)
+      remember_departed(agent, leases_[agent.lease].request_timestamp_ns, now);
+    erase(slot);
+    return true;
+  }
+  // As the registry has it, which is not at all, unless it has just left.
+  if (journal_ != nullptr) journal_->changed(id, tenant);
+  return false;
+}
+
 Status Registry::check_room(const Id& id) const {
   if (is_reserved(id)) {
     return fail(ErrorCode::kAlreadyExists, "id " + to_string(id) + " is this router's own");

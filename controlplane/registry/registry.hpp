@@ -154,6 +154,10 @@ class Registry {
   // (monotonic) unless they are renewed.
   void keep_restored_until(std::uint64_t deadline_ns);
 
+  // What is kept of this id under this tenant goes: the agent, unless it is of the configuration,
+  // and whatever the journal has that is no agent. True: there was such an agent. Only the time of
+  // its last request stays for its minute, so that nobody can repeat it.
+  bool forget(const Id& id, std::uint16_t tenant, Time now);
   // Removes all for which `gone` says so.
   void remove_if(const std::function<bool(const Agent&)>& gone);
 

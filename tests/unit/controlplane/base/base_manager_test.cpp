@@ -41,6 +41,23 @@ TEST_F(BaseManagerTest, ManyRoutesMoveIntoABaseAndOnlyDifferencesAreLeft) {
   EXPECT_EQ(counts().deleted, 1u);
 }
 
+TEST_F(BaseManagerTest, WhatWasDeletedForGoodLeavesTheFileAtOnce) {
+  start();
+  for (unsigned n = 0; n < 5000; ++n)
+    set(n, n % 17);
+  settle();
+  remove(3);
+  settle();
+  EXPECT_EQ(counts().deleted, 1u) << "one is too few for a new one";
+  const auto before = segment_file();
+  manager().want_build();
+  settle();
+  EXPECT_EQ(counts().deleted, 0u);
+  EXPECT_NE(segment_file(), before);
+  EXPECT_EQ(files(), 2u);
+  expect_right(5000);
+}
+
 TEST_F(BaseManagerTest, ADataplaneThatRestartsGetsTheBaseAndTheDifferences) {
   start();
   for (unsigned n = 0; n < 5000; ++n)

@@ -131,6 +131,39 @@ TEST_F(PersistenceTest, AgentsAndLeasesComeBack) {
   EXPECT_FALSE(expired("a/b/c/2", 100'000)) << "no lease, no end";
 }
 
+TEST_F(PersistenceTest, WhatIsForgottenIsGoneForGood) {
+  ASSERT_TRUE(enroll(before_, "a/b/c/1", 0));
+  const Id added = id_of_name("a/b/c/2");
+  ASSERT_TRUE(before_.add(
+      {.id = added, .name = "a/b/c/2", .tenant = 2, .endpoint = *parse_endpoint("10.0.0.3:1")},
+      at(0)));
+  const Id unknown = id_of_name("a/b/c/3");  // the journal has something of it, the registry not
+  journal_.flush(before_, at(1));
+  journal_.records[{unknown, 2}] = {1, 2, 3};
+  EXPECT_FALSE(before_.forget(added, 1, at(1))) << "it is another tenant's";
+  EXPECT_NE(before_.find(added), kNoIndex);
+  EXPECT_TRUE(before_.forget(added, 2, at(1)));
+  EXPECT_FALSE(before_.forget(unknown, 2, at(1)));
+  EXPECT_TRUE(before_.forget(id_of_name("a/b/c/1"), 1, at(1)));
+  EXPECT_EQ(before_.size(), 0u);
+  journal_.flush(before_, at(1));
+  ASSERT_EQ(journal_.records.size(), 1u) << "the time of the last request";
+  EXPECT_FALSE(enroll(before_, "a/b/c/1", 0)) << "the request that was recorded";
+  while (before_.expire(at(100), 1000, nullptr)) {
+  }
+  journal_.flush(before_, at(100));
+  EXPECT_TRUE(journal_.records.empty());
+}
+
+TEST_F(PersistenceTest, WhatIsConfiguredIsNotForgotten) {
+  const Id id = id_of_name("a/b/c/1");
+  ASSERT_TRUE(before_.put_configured(
+      {.id = id, .name = "a/b/c/1", .tenant = 1, .endpoint = *parse_endpoint("10.0.0.3:1")}, 1,
+      at(0)));
+  EXPECT_FALSE(before_.forget(id, 1, at(1)));
+  EXPECT_NE(before_.find(id), kNoIndex);
+}
+
 TEST_F(PersistenceTest, OldRequestsStayRefused) {
   ASSERT_TRUE(enroll(before_, "a/b/c/1", 5));
   restart(6);
