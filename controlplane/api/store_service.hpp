@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <span>
 
 #include "controlplane/api/control_thread.hpp"
 #include "controlplane/api/stream_watch.hpp"
@@ -28,8 +29,26 @@ class StoreService final : public api::Store::Service {
                        grpc::ServerWriter<api::CompactStoreReply>*) override;
   grpc::Status Migrate(grpc::ServerContext*, const api::MigrateStoreRequest*,
                        grpc::ServerWriter<api::MigrateStoreReply>*) override;
+  // store_tenants.cpp
+  grpc::Status Usage(grpc::ServerContext*, const api::StoreUsageRequest*,
+                     grpc::ServerWriter<api::StoreUsageReply>*) override;
+  grpc::Status Export(grpc::ServerContext*, const api::ExportTenantRequest*,
+                      grpc::ServerWriter<api::ExportTenantReply>*) override;
+  grpc::Status DeleteTenant(grpc::ServerContext*, const api::DeleteTenantRequest*,
+                            grpc::ServerWriter<api::DeleteTenantReply>*) override;
 
  private:
+  struct AgentCount {
+    std::uint64_t all = 0;
+    std::uint64_t configured = 0;
+  };
+  AgentCount count_agents(std::uint16_t tenant);
+  // The store may be behind the registry, or ahead of it: first what the store has, then what else
+  // is known.
+  Status delete_all(std::uint16_t tenant, const store::Progress& progress,
+                    api::TenantDeleted& report);
+  Status forget(std::span<const Id> ids, std::uint16_t tenant, api::TenantDeleted& report);
+
   ControlThread& control_;
   Subsystems subsystems_;
   StreamWatch& streams_;

@@ -34,6 +34,8 @@ class Runtime {
   virtual std::string version() const = 0;             // any thread
   virtual StoreInfo store_info() const = 0;
   virtual BaseManagerInfo base_info() const = 0;
+  // Routes that were deleted for good leave the base segment soon.
+  virtual void rebuild_base() = 0;
   // Calls back on the control thread when all changes of agents and peers before this call are
   // durable, or could not be made so.
   virtual void when_durable(std::function<void(Status)> callback) = 0;

@@ -136,6 +136,7 @@ struct ControlPlane::Impl final : public Runtime {
   std::string version() const override { return version_; }
   StoreInfo store_info() const override { return keeper->info(); }
   BaseManagerInfo base_info() const override { return bases->manager().info(); }
+  void rebuild_base() override { bases->manager().want_build(); }
   void when_durable(std::function<void(Status)> callback) override {
     keeper->journal().when_durable(std::move(callback));
   }

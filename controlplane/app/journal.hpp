@@ -17,12 +17,10 @@
 
 #include "controlplane/registry/forwarding.hpp"
 #include "controlplane/registry/registry.hpp"
+#include "controlplane/store/route_tables.hpp"
 #include "controlplane/store/write_batch.hpp"
 
 namespace sluice::controlplane {
-
-inline constexpr std::uint8_t kAgentsTable = 1;  // by id
-inline constexpr std::uint8_t kPeersTable = 2;   // by name, under tenant 0
 
 struct JournalInfo {
   std::uint64_t waiting = 0;  // agents and peers changed and not yet durable

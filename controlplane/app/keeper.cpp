@@ -19,8 +19,7 @@ constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 store::IndexOptions options_of(const config::Store& config) {
   store::IndexOptions options;
   options.directory = config.directory;
-  options.tables = {{kAgentsTable, store::Kind::kRecord, "agents"},
-                    {kPeersTable, store::Kind::kRecord, "peers"}};
+  options.tables = route_tables();
   options.lanes = config.lanes;
   options.fsync = static_cast<store::Fsync>(config.fsync);
   options.fsync_interval = std::chrono::milliseconds(config.fsync_interval_ms);
@@ -41,8 +40,9 @@ std::unexpected<Error> with_remedy(Error error, const std::string& folder) {
   switch (error.code()) {
     case ErrorCode::kCorrupt:
       remedy = fmt::format(
-          "; restore a backup with `sluice store restore`, or move {} away: the router then knows "
-          "only its configuration, and agents register again",
+          "; restore a backup with `sluice store restore`, or make a new store of what can be read "
+          "with `sluice store salvage`, or move {} away: the router then knows only its "
+          "configuration, and agents register again",
           folder);
       break;
     case ErrorCode::kUnavailable:

@@ -50,7 +50,10 @@
   X(Store, Verify, VerifyStoreRequest, VerifyStoreReply)                \
   X(Store, Backup, BackupStoreRequest, BackupStoreReply)                \
   X(Store, Compact, CompactStoreRequest, CompactStoreReply)             \
-  X(Store, Migrate, MigrateStoreRequest, MigrateStoreReply)
+  X(Store, Migrate, MigrateStoreRequest, MigrateStoreReply)             \
+  X(Store, Usage, StoreUsageRequest, StoreUsageReply)                   \
+  X(Store, Export, ExportTenantRequest, ExportTenantReply)              \
+  X(Store, DeleteTenant, DeleteTenantRequest, DeleteTenantReply)
 
 namespace sluice::cli {
 

@@ -29,6 +29,8 @@ constexpr Parameter kBackupFolder[] = {
      "a new one, where the control plane may write; with the store on one file system nothing is "
      "copied"}};
 constexpr Parameter kBackup[] = {{"BACKUP", Kind::kFile, "the folder of a backup"}};
+constexpr Parameter kNewStore[] = {
+    {"NEW", Kind::kFile, "a folder that is not there yet, for the new store"}};
 constexpr Parameter kShell[] = {{"SHELL", Kind::kShell, "bash"}};
 constexpr Parameter kLine[] = {{"LINE", Kind::kText, "the command line up to the cursor"}};
 
@@ -86,9 +88,24 @@ constexpr Option kRestoreOptions[] = {
      "where the store shall be; default: store.directory of the configuration"},
     {"replace", "", Form::kFlag, Kind::kText,
      "set the store aside that is there, as FOLDER.old-1"}};
+constexpr Option kVerifyOptions[] = {
+    {"directory", "FOLDER", Form::kValue, Kind::kFile,
+     "of a store that nobody has open, without the control plane; names every damaged place"}};
+constexpr Option kSalvageOptions[] = {
+    {"directory", "FOLDER", Form::kValue, Kind::kFile,
+     "the damaged store; default: store.directory of the configuration"}};
 constexpr Option kMigrateOptions[] = {
     {"lanes", "N", Form::kValue, Kind::kCount, "1 to 64 parts that are compacted independently"},
     {"format", "N", Form::kValue, Kind::kCount, "version of the segment files"}};
+constexpr Option kUsageOptions[] = {
+    {"tenant", "N", Form::kValue, Kind::kTenant, "only of this tenant"}};
+constexpr Option kExportOptions[] = {
+    {"tenant", "N", Form::kRequired, Kind::kTenant, "whose data"},
+    {"output", "FILE", Form::kValue, Kind::kFile,
+     "where to; it is there when it is complete, or not at all; default: standard output"}};
+constexpr Option kDeleteOptions[] = {
+    {"tenant", "N", Form::kRequired, Kind::kTenant, "whose agents and data"},
+    {"yes", "", Form::kFlag, Kind::kText, "do it; without this it says what would go, and fails"}};
 constexpr Option kEstimateOptions[] = {
     {"agents", "N", Form::kRequired, Kind::kCount, "how many agents"},
     {"capabilities", "N", Form::kValue, Kind::kNumber, "how many different ones", "0"},
@@ -228,16 +245,26 @@ constexpr Command kCommands[] = {
      cluster_events},
     {"store", "status", "what outlives a restart: size, health, layout, work done", kNoParameters,
      kNoOptions, store_status},
-    {"store", "verify", "check every checksum of the store", kNoParameters, kNoOptions,
+    {"store", "verify", "check every checksum of the store", kNoParameters, kVerifyOptions,
      store_verify},
     {"store", "backup", "make a backup while everything goes on", kBackupFolder, kNoOptions,
      store_backup},
     {"store", "restore", "put a backup in place, with the control plane stopped", kBackup,
      kRestoreOptions, store_restore},
+    {"store", "salvage",
+     "make a new store of all that can be read of a damaged one, which stays as it is, with the "
+     "control plane stopped",
+     kNewStore, kSalvageOptions, store_salvage},
     {"store", "compact", "merge all segments now, to one in each lane and form", kNoParameters,
      kNoOptions, store_compact},
     {"store", "migrate", "write the store anew in another layout while everything goes on",
      kNoParameters, kMigrateOptions, store_migrate},
+    {"store", "usage", "what the store holds of each tenant", kNoParameters, kUsageOptions,
+     store_usage},
+    {"store", "export", "everything the store has of a tenant, as JSON, one object a line",
+     kNoParameters, kExportOptions, store_export},
+    {"store", "delete", "end all agents of a tenant and forget everything of it, for good",
+     kNoParameters, kDeleteOptions, store_delete},
     {"store", "estimate", "memory and disk that a fleet takes, and the best division of caches",
      kNoParameters, kEstimateOptions, store_estimate},
     {"stats", "", "counters of ports and workers; rates with --watch", kNoParameters, kStatsOptions,

@@ -46,13 +46,18 @@ Outcome cluster_keys(Context& c);
 Outcome config_show(Context& c);
 Outcome config_check(Context& c);
 Outcome config_reload(Context& c);
-// store_commands.cpp, store_offline.cpp
+// store_commands.cpp, store_tenant_commands.cpp, store_offline.cpp
 Outcome store_status(Context& c);
 Outcome store_verify(Context& c);
 Outcome store_backup(Context& c);
+Outcome store_verify_folder(Context& c);
 Outcome store_restore(Context& c);
+Outcome store_salvage(Context& c);
 Outcome store_compact(Context& c);
 Outcome store_migrate(Context& c);
+Outcome store_usage(Context& c);
+Outcome store_export(Context& c);
+Outcome store_delete(Context& c);
 Outcome store_estimate(Context& c);
 // trace_command.cpp
 Outcome trace(Context& c);

@@ -32,8 +32,8 @@ sluice \- look at and steer a Sluice router; ping, send and listen as an agent
 [arguments] [options]
 .SH DESCRIPTION
 The commands ping, send and listen are an agent's side and speak UDP to a router.
-config check with a file, store restore, store estimate, completion and version need nothing but
-this machine.
+config check with a file, store restore, store salvage, store verify with a folder, store
+estimate, completion and version need nothing but this machine.
 All others talk to the router's control plane on its unix socket.
 .PP
 Options may stand before or after a command and its arguments.
@@ -43,9 +43,26 @@ Names that are near are suggested when there is none as given.
 )";
 
 constexpr std::string_view kTail = R"(.SH JSON
-With \-\-json every command prints one JSON object; stats and drops with \-\-watch, and trace, print
-one object a line. Keys are in snake_case and stay; new ones may be added.
+With \-\-json every command prints one JSON object; stats and drops with \-\-watch, trace, and store
+export without a file, print one object a line. Keys are in snake_case and stay; new ones may be
+added.
 Ids are text, times are in nanoseconds where the key ends in _ns.
+.SH DAMAGED STORES
+A store whose log or manifest is damaged is not opened. With a backup: store restore. Without one:
+store verify \-\-directory names every damaged place, and store salvage makes a new store of the
+rest and tells what is lost; move the old folder away, the new one to its place, and start the
+control plane. Agents that are missing register again. When the disk itself cannot be read, copy the
+folder first with a tool that goes on after errors, such as ddrescue.
+.SH EXPORTS
+store export writes one JSON object a line. The first is
+{"format":"sluice\-tenant\-export","version":1,"tenant":N}, the last
+{"end":true,"items":N,"sequence":N}; without the last one it is not complete.
+Between them is an item each, with "table" and "kind":
+"agent" with id, name, origin, endpoint, peer, capabilities, added_ns, lease_s, renewed_ns,
+last_request_ns and moves; "departed" for an agent that has left within the last minute, with id,
+last_request_ns and until_ns; "bytes" with key_hex, value_hex and error for what is not known or
+damaged.
+Agents of the configuration are not in the store, and so not in an export.
 .SH EXIT STATUS
 .TP
 .B 0

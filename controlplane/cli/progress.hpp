@@ -15,10 +15,12 @@ namespace sluice::cli {
 
 class ProgressLine {
  public:
-  ProgressLine(const Context& context, std::string_view doing)
+  // `unit`: what is counted, like "entries"; none: bytes.
+  ProgressLine(const Context& context, std::string_view doing, std::string_view unit = {})
       : err_(context.environment.err),
         on_(context.environment.terminal && !context.json),
-        doing_(doing) {}
+        doing_(doing),
+        unit_(unit) {}
   ~ProgressLine() { end(); }
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
@@ -28,7 +30,7 @@ class ProgressLine {
     // Changes meanwhile can make it more than all.
     if (done > total) done = total;
     err_(fmt::format(
-        "\r{}: {} of {}, {:.0f} %\x1b[K", doing_, bytes_text(done), bytes_text(total),
+        "\r{}: {} of {}, {:.0f} %\x1b[K", doing_, text(done), text(total),
         total == 0 ? 0 : 100.0 * static_cast<double>(done) / static_cast<double>(total)));
     shown_ = true;
   }
@@ -38,9 +40,14 @@ class ProgressLine {
   }
 
  private:
+  std::string text(std::uint64_t amount) const {
+    return unit_.empty() ? bytes_text(amount) : with_commas(amount) + " " + unit_;
+  }
+
   const std::function<void(std::string_view)>& err_;
   bool on_;
   std::string doing_;
+  std::string unit_;
   bool shown_ = false;
 };
 

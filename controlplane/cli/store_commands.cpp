@@ -5,13 +5,10 @@
 
 #include "controlplane/cli/context.hpp"
 #include "controlplane/cli/handlers.hpp"
-#include "controlplane/cli/progress.hpp"
+#include "controlplane/cli/store_stream.hpp"
 
 namespace sluice::cli {
 namespace {
-
-// A large store takes hours; --timeout is for what is quick.
-constexpr std::chrono::hours kLong{24 * 7};
 
 std::string files_text(std::uint64_t files) {
   return files == 1 ? "1 file" : with_commas(files) + " files";
@@ -109,7 +106,8 @@ std::string render_verify(const api::StoreVerified& r, const Paint& paint) {
       fmt::format("{}, {} checked: ", files_text(r.files()), bytes_text(r.bytes()));
   if (r.damaged().empty()) return text + all + paint.good("good") + "\n";
   return text + all + paint.bad(fmt::format("{} damaged", r.damaged_size())) +
-         "; what is in them is not served; restore a backup\n";
+         "; what is in them is not served; restore a backup, or see 'sluice store salvage "
+         "--help'\n";
 }
 
 std::string render_backup(const api::StoreCopied& r, const Paint&) {
@@ -128,33 +126,6 @@ std::string render_migrate(const api::StoreMigrated& r, const Paint&) {
                      r.lanes(), r.format_before(), r.format());
 }
 
-// Progress to people, the report as it is asked for; nothing came: the control plane went away.
-template <class Reply, class Request, class Report>
-Result<Report> follow(Context& c, const Request& request, std::string_view doing,
-                      std::string (*render)(const Report&, const Paint&)) {
-  c.client.set_timeout(kLong);
-  ProgressLine progress(c, doing);
-  std::optional<Report> report;
-  const auto done = c.client.call(request, [&](const Reply& reply) {
-    if (reply.has_progress()) progress.show(reply.progress().done(), reply.progress().total());
-    if (reply.has_report()) report = reply.report();
-    return true;
-  });
-  progress.end();
-  if (!done) return std::unexpected(done.error());
-  if (!report) {
-    return fail(ErrorCode::kUnavailable, "the control plane ended without a report",
-                ErrorOrigin::kPeer);
-  }
-  c.print(c.json ? JsonWriter().value(*report).take() : render(*report, c.paint));
-  return *report;
-}
-
-Outcome outcome_of(const auto& report) {
-  if (!report) return std::unexpected(report.error());
-  return kDone;
-}
-
 }  // namespace
 
 Outcome store_status(Context& c) {
@@ -162,8 +133,9 @@ Outcome store_status(Context& c) {
 }
 
 Outcome store_verify(Context& c) {
+  if (c.args.has("directory")) return store_verify_folder(c);
   const auto report =
-      follow<api::VerifyStoreReply>(c, api::VerifyStoreRequest{}, "verifying", render_verify);
+      follow<api::VerifyStoreReply>(c, api::VerifyStoreRequest{}, {"verifying"}, render_verify);
   if (!report) return std::unexpected(report.error());
   return report->damaged().empty() ? kDone : kFailed;
 }
@@ -175,12 +147,12 @@ Outcome store_backup(Context& c) {
   const auto folder = std::filesystem::absolute(c.args.text("FOLDER"), error);
   if (error) return wrong_usage(fmt::format("{}: {}", c.args.text("FOLDER"), error.message()));
   request.set_directory(folder.lexically_normal().string());
-  return outcome_of(follow<api::BackupStoreReply>(c, request, "copying", render_backup));
+  return outcome_of(follow<api::BackupStoreReply>(c, request, {"copying"}, render_backup));
 }
 
 Outcome store_compact(Context& c) {
-  return outcome_of(
-      follow<api::CompactStoreReply>(c, api::CompactStoreRequest{}, "compacting", render_compact));
+  return outcome_of(follow<api::CompactStoreReply>(c, api::CompactStoreRequest{},
+                                                   {"compacting", "parts"}, render_compact));
 }
 
 Outcome store_migrate(Context& c) {
@@ -196,7 +168,8 @@ Outcome store_migrate(Context& c) {
     if (c.args.number("format") > UINT32_MAX) return wrong_usage("--format: there is no such one");
     request.set_format(static_cast<std::uint32_t>(c.args.number("format")));
   }
-  return outcome_of(follow<api::MigrateStoreReply>(c, request, "migrating", render_migrate));
+  return outcome_of(
+      follow<api::MigrateStoreReply>(c, request, {"migrating", "entries"}, render_migrate));
 }
 
 }  // namespace sluice::cli

@@ -1,6 +1,7 @@
-// store restore, estimate: what needs no control plane, and a restore must not have one. The only
-// file of the command that works with the store itself.
+// store restore, verify and salvage of a folder, estimate: what needs no control plane, and most of
+// it must not have one. The only file of the command that works with the store itself.
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <charconv>
 #include <filesystem>
@@ -13,6 +14,8 @@
 #include "controlplane/store/fs.hpp"
 #include "controlplane/store/maintenance.hpp"
 #include "controlplane/store/manifest.hpp"
+#include "controlplane/store/route_tables.hpp"
+#include "controlplane/store/salvage.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -21,7 +24,7 @@ namespace store = controlplane::store;
 
 // --- restore ------------------------------------------------------------------------------------
 
-Result<std::string> folder_to_restore(const Context& c) {
+Result<std::string> folder_of_store(const Context& c) {
   if (c.args.has("directory")) return c.args.text("directory");
   const std::string path =
       c.args.has("config") ? c.args.text("config") : c.environment.default_config;
@@ -80,6 +83,70 @@ void print_restored(Context& c, const store::BackupReport& report, const std::st
   c.print(fmt::format("{}: {} files, {}, everything up to write {}\n", printable(directory),
                       with_commas(report.files), bytes_text(report.bytes),
                       with_commas(report.sequence)));
+}
+
+// --- salvage ------------------------------------------------------------------------------------
+
+std::string damage_text(const std::vector<store::Damage>& damaged) {
+  std::string text;
+  for (const auto& damage : damaged) {
+    // Some say the file themselves.
+    const bool named = damage.what.starts_with(damage.file);
+    text += named ? printable(damage.what) + "\n"
+                  : fmt::format("{}: {}\n", printable(damage.file), printable(damage.what));
+  }
+  return text;
+}
+
+void add_damage(JsonWriter& json, const std::vector<store::Damage>& damaged) {
+  json.key("damaged").begin_array();
+  for (const auto& damage : damaged)
+    json.begin_object().member("file", damage.file).member("what", damage.what).end_object();
+  json.end_array();
+}
+
+void print_verified(Context& c, const store::VerifyReport& report) {
+  if (c.json) {
+    JsonWriter json;
+    json.begin_object().member("files", report.files).member("bytes", report.bytes);
+    add_damage(json, report.damaged);
+    return c.print(json.end_object().take());
+  }
+  c.print(
+      damage_text(report.damaged) +
+      fmt::format("{} files, {} checked: ", with_commas(report.files), bytes_text(report.bytes)) +
+      (report.damaged.empty()
+           ? c.paint.good("good") + "\n"
+           : c.paint.bad(fmt::format("damaged in {} places", report.damaged.size())) +
+                 "; restore a backup, or see 'sluice store salvage --help'\n"));
+}
+
+void print_salvaged(Context& c, const store::SalvageReport& report, const std::string& to) {
+  if (c.json) {
+    JsonWriter json;
+    json.begin_object()
+        .member("directory", to)
+        .member("files", report.files)
+        .member("bytes", report.bytes)
+        .member("items", report.items)
+        .member("entries", report.entries)
+        .member("records", report.records)
+        .member("lost_entries", report.lost_entries)
+        .member("lost_operations", report.lost_operations)
+        .member("manifest", report.manifest);
+    add_damage(json, report.damaged);
+    return c.print(json.end_object().take());
+  }
+  std::string text = damage_text(report.damaged);
+  if (!report.manifest)
+    text += c.paint.warn("the manifest is lost") + ": what was deleted may be back\n";
+  text += fmt::format(
+      "{}: {} items, from {} entries of segments and {} records of the log\n"
+      "lost: {} entries of segments, {} operations of the log\n",
+      printable(to), with_commas(report.items), with_commas(report.entries),
+      with_commas(report.records), with_commas(report.lost_entries),
+      with_commas(report.lost_operations));
+  c.print(text + "what was damaged is missing, or as it was before its last change\n");
 }
 
 // --- estimate -----------------------------------------------------------------------------------
@@ -207,7 +274,7 @@ std::string render_json(const Plan& plan) {
 }  // namespace
 
 Outcome store_restore(Context& c) {
-  const auto directory = folder_to_restore(c);
+  const auto directory = folder_of_store(c);
   if (!directory) return std::unexpected(directory.error());
   const auto fs = store::make_posix_fs();
   const auto content = has_content(*fs, *directory);
@@ -247,6 +314,43 @@ Outcome store_restore(Context& c) {
     }
   }
   print_restored(c, *report, *directory, aside);
+  return kDone;
+}
+
+// Of a folder: store_verify (store_commands.cpp) asks the control plane.
+Outcome store_verify_folder(Context& c) {
+  const auto fs = store::make_posix_fs();
+  ProgressLine progress(c, "verifying");
+  const auto report = store::verify_directory(*fs, c.args.text("directory"),
+                                              [&](std::uint64_t done, std::uint64_t total) {
+                                                progress.show(done, total);
+                                                return true;
+                                              });
+  progress.end();
+  if (!report) return std::unexpected(report.error());
+  print_verified(c, *report);
+  return report->damaged.empty() ? kDone : kFailed;
+}
+
+Outcome store_salvage(Context& c) {
+  const auto directory = folder_of_store(c);
+  if (!directory) return std::unexpected(directory.error());
+  const auto fs = store::make_posix_fs();
+  const std::string& to = c.args.text("NEW");
+  spdlog::set_level(spdlog::level::off);  // the store's log lines would go between ours
+  ProgressLine progress(c, "salvaging");
+  const auto report = store::salvage(*fs, *directory, to, controlplane::route_tables(),
+                                     [&](std::uint64_t done, std::uint64_t total) {
+                                       progress.show(done, total);
+                                       return true;
+                                     });
+  progress.end();
+  if (!report) {
+    if (report.error().code() == ErrorCode::kUnavailable)
+      return fail(report.error(), "is the control plane stopped?");
+    return std::unexpected(report.error());
+  }
+  print_salvaged(c, *report, to);
   return kDone;
 }
 

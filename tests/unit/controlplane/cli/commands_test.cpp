@@ -106,6 +106,10 @@ const std::vector<Row>& rows() {
       {"store-migrate",
        {"store", "migrate", "--lanes", "8", "--format", "2"},
        "Migrate lanes: 8 format: 2"},
+      {"store-usage", {"store", "usage", "--tenant", "1"}, "Usage filter_tenant: true tenant: 1"},
+      {"store-delete",
+       {"store", "delete", "--tenant", "1", "--yes"},
+       "DeleteTenant tenant: 1 confirmed: true"},
       {"stats",
        {"stats", "--port", "agents", "--port", "core"},
        R"(Stats ports: "agents" ports: "core")"},
@@ -289,9 +293,10 @@ TEST_F(Commands, TraceWithoutAMessageFails) {
 }
 
 TEST(CommandTable, EveryCommandHasATest) {
-  std::vector<std::string> tested = {"cluster init", "config show",   "trace",         "ping",
-                                     "send",         "listen",        "completion",    "complete",
-                                     "man",          "store restore", "store estimate"};
+  std::vector<std::string> tested = {
+      "cluster init",   "config show",  "trace",        "ping", "send",
+      "listen",         "completion",   "complete",     "man",  "store restore",
+      "store estimate", "store export", "store salvage"};
   for (const auto& row : rows()) {
     tested.push_back(row.words[0]);
     if (row.words.size() > 1) tested.push_back(row.words[0] + " " + row.words[1]);

@@ -102,6 +102,9 @@ struct FakeControlPlane::Services {
     FAKE_STREAM(Backup, BackupStoreRequest, BackupStoreReply, s.backup)
     FAKE_STREAM(Compact, CompactStoreRequest, CompactStoreReply, s.compacted)
     FAKE_STREAM(Migrate, MigrateStoreRequest, MigrateStoreReply, s.migrated)
+    FAKE_STREAM(Usage, StoreUsageRequest, StoreUsageReply, s.usage)
+    FAKE_STREAM(Export, ExportTenantRequest, ExportTenantReply, s.exported)
+    FAKE_STREAM(DeleteTenant, DeleteTenantRequest, DeleteTenantReply, s.deleted)
     FakeState& s;
   };
 #undef FAKE

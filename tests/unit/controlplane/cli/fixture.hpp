@@ -51,6 +51,9 @@ struct FakeState {
   std::vector<api::BackupStoreReply> backup;
   std::vector<api::CompactStoreReply> compacted;
   std::vector<api::MigrateStoreReply> migrated;
+  std::vector<api::StoreUsageReply> usage;
+  std::vector<api::ExportTenantReply> exported;
+  std::vector<api::DeleteTenantReply> deleted;
   api::ListNodesReply nodes;
   api::ListKeysReply keys;
   api::StepKeyReply key_step;

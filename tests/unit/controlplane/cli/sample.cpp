@@ -317,10 +317,55 @@ void fill_store(FakeState& state) {
   migrated.set_format(2);
 }
 
+void fill_tenants(FakeState& state) {
+  add_progress(state.usage);
+  auto& usage = *state.usage.back().mutable_report();
+  auto& tenant = *usage.add_tenants();
+  tenant.set_tenant(1);
+  tenant.set_name("acme");
+  tenant.set_agents(1'000'000);
+  auto& table = *tenant.add_tables();
+  table.set_table("agents");
+  table.set_keys(999'990);
+  table.set_key_bytes(std::uint64_t{999'990} * 16);
+  table.set_value_bytes(123'456'789);
+  usage.add_tenants()->set_tenant(9);
+  state.exported.resize(2);
+  auto& items = *state.exported[0].mutable_items();
+  auto& item = *items.add_items();
+  item.set_table("agents");
+  auto& agent = *item.mutable_agent();
+  agent.set_id(id_bytes("acme/prod/translate/7"));
+  agent.set_name("acme/prod/translate/7");
+  agent.set_origin("registered");
+  agent.set_endpoint("10.0.0.7:7601");
+  agent.add_capabilities("translate");
+  agent.set_added_ns(1'700'000'000'000'000'000);
+  agent.set_lease_s(30);
+  auto& gone = *items.add_items();
+  gone.set_table("agents");
+  gone.mutable_departed()->set_id(std::string(16, '\x11'));
+  gone.mutable_departed()->set_last_request_ns(1'700'000'000'000'000'000);
+  auto& other = *items.add_items();
+  other.set_table("more");
+  other.mutable_other()->set_key_hex("0102");
+  auto& exported = *state.exported[1].mutable_report();
+  exported.set_tenant(1);
+  exported.set_items(3);
+  exported.set_sequence(1'234'567);
+  add_progress(state.deleted);
+  auto& deleted = *state.deleted.back().mutable_report();
+  deleted.set_tenant(1);
+  deleted.set_agents(1'000'000);
+  deleted.set_records(12);
+  deleted.set_configured(true);
+}
+
 }  // namespace
 
 void fill(FakeState& state) {
   fill_store(state);
+  fill_tenants(state);
   fill_cluster(state);
   fill_status(state.status);
   fill_port(*state.status.mutable_dataplane()->add_ports());

@@ -40,7 +40,7 @@ TEST_F(StoreCommands, VerifyNamesDamageAndFails) {
   EXPECT_EQ(ran.out,
             "/var/lib/sluice/store/seg-0000000000000007: records, offset 65536: checksum\n"
             "9 files, 118 MiB checked: 1 damaged; what is in them is not served; restore a "
-            "backup\n");
+            "backup, or see 'sluice store salvage --help'\n");
   const auto json = router_.run({"store", "verify", "--json"});
   EXPECT_EQ(json.status, kFailed);
   EXPECT_EQ(nlohmann::json::parse(json.out)["damaged"].size(), 1u);
@@ -66,7 +66,112 @@ TEST_F(StoreCommands, AStreamWithoutReportFails) {
   EXPECT_EQ(router_.run({"store", "backup", "/b"}).err, "sluice: backup to /b: it is not empty\n");
 }
 
+TEST_F(StoreCommands, WhatIsCountedIsNotCalledBytes) {
+  EXPECT_EQ(router_.run({"store", "usage"}, true).err.substr(0, 51),
+            "\rcounting: 1,073,741,824 entries of 4,294,967,296 e");
+  const auto usage = router_.run({"store", "usage"});
+  EXPECT_EQ(router_.state().requests.back(), "Usage");
+  EXPECT_EQ(usage.status, kDone);
+}
+
+TEST_F(StoreCommands, AnExportIsAnObjectALine) {
+  const auto ran = router_.run({"store", "export", "--tenant", "1"});
+  EXPECT_EQ(ran.status, kDone) << ran.err;
+  EXPECT_EQ(router_.state().requests.back(), "Export tenant: 1");
+  std::vector<nlohmann::json> lines;
+  std::istringstream text(ran.out);
+  for (std::string line; std::getline(text, line);)
+    lines.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(lines.size(), 5u) << ran.out;
+  EXPECT_EQ(lines[0],
+            nlohmann::json::parse(R"({"format":"sluice-tenant-export","version":1,"tenant":1})"));
+  EXPECT_EQ(lines[1]["kind"], "agent");
+  EXPECT_EQ(lines[1]["name"], "acme/prod/translate/7");
+  EXPECT_EQ(lines[1]["capabilities"], nlohmann::json::parse(R"(["translate"])"));
+  EXPECT_EQ(lines[2]["kind"], "departed");
+  EXPECT_EQ(lines[2]["id"], "11111111-1111-1111-1111-111111111111");
+  EXPECT_EQ(lines[3], nlohmann::json::parse(
+                          R"({"table":"more","kind":"bytes","key_hex":"0102","value_hex":"",
+                              "error":""})"));
+  EXPECT_EQ(lines[4], nlohmann::json::parse(R"({"end":true,"items":3,"sequence":1234567})"));
+}
+
+class StoreExport : public StoreCommands {
+ protected:
+  void SetUp() override {
+    std::string folder = (std::filesystem::temp_directory_path() / "sluice-export-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+    folder_ = folder;
+    file_ = folder_ + "/one.jsonl";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  Ran run(std::vector<std::string> more = {}) {
+    std::vector<std::string> words = {"store", "export", "--tenant", "1", "--output", file_};
+    words.insert(words.end(), more.begin(), more.end());
+    return router_.run(words);
+  }
+  std::string content() const {
+    std::ifstream file(file_);
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+  }
+  std::size_t files() const {
+    return static_cast<std::size_t>(
+        std::distance(std::filesystem::directory_iterator(folder_), {}));
+  }
+
+  std::string folder_;
+  std::string file_;
+};
+
+TEST_F(StoreExport, ToAFile) {
+  const auto ran = run();
+  EXPECT_EQ(ran.status, kDone) << ran.err;
+  EXPECT_EQ(ran.out, file_ + ": 3 items of tenant 1, everything up to write 1,234,567\n");
+  EXPECT_EQ(content(), router_.run({"store", "export", "--tenant", "1"}).out);
+  EXPECT_EQ(std::filesystem::status(file_).permissions(), std::filesystem::perms(0600));
+  const auto json = nlohmann::json::parse(run({"--json"}).out);
+  EXPECT_EQ(json["file"], file_);
+  EXPECT_EQ(json["items"], 3);
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(StoreExport, IsWholeOrIsNotThere) {
+  router_.state().exported.pop_back();  // ends without a report
+  const auto ran = run();
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_EQ(files(), 0u);
+  EXPECT_EQ(router_.run({"store", "export", "--tenant", "1"}).out, "");
+  std::ofstream(file_) << "of before";
+  router_.state().error = {grpc::DATA_LOSS, "seg-1 is damaged; restore it from a backup"};
+  EXPECT_EQ(run().err, "sluice: seg-1 is damaged; restore it from a backup\n");
+  EXPECT_EQ(content(), "of before");
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(StoreExport, ToAPlaceThatIsNotThere) {
+  file_ = folder_ + "/none/one.jsonl";
+  const auto ran = run();
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_NE(ran.err.find("none/one.jsonl: No such file or directory"), std::string::npos)
+      << ran.err;
+}
+
+TEST_F(StoreCommands, WithoutYesNothingIsDeleted) {
+  router_.state().error = {grpc::FAILED_PRECONDITION, "this ends 7 agents; --yes confirms it"};
+  const auto ran = router_.run({"store", "delete", "--tenant", "1"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_EQ(ran.err, "sluice: this ends 7 agents; --yes confirms it\n");
+  EXPECT_EQ(router_.state().requests.back(), "DeleteTenant tenant: 1");
+}
+
 TEST_F(StoreCommands, WrongUsage) {
+  for (const char* verb : {"export", "delete"}) {
+    EXPECT_EQ(router_.run({"store", verb}).status, kWrongUsage);
+    EXPECT_EQ(router_.run({"store", verb, "--tenant", "65536"}).status, kWrongUsage);
+  }
   EXPECT_EQ(router_.run({"store", "migrate"}).status, kWrongUsage);
   EXPECT_EQ(router_.run({"store", "migrate", "--lanes", "65"}).status, kWrongUsage);
   EXPECT_EQ(router_.run({"store", "backup"}).status, kWrongUsage);
@@ -208,6 +313,63 @@ TEST_F(StoreRestore, ADamagedBackupCostsNothing) {
   EXPECT_EQ(ran.status, kFailed);
   EXPECT_NE(ran.err.find("MANIFEST"), std::string::npos) << ran.err;
   EXPECT_TRUE(has(folder_ + "/store", 2));
+}
+
+void spoil(const std::string& file, long offset) {
+  std::fstream(file, std::ios::in | std::ios::out).seekp(offset).write("xyz", 3);
+}
+
+std::string log_of(const std::string& directory) {
+  for (const auto& entry : std::filesystem::directory_iterator(directory))
+    if (entry.path().filename().string().starts_with("log-")) return entry.path();
+  return {};
+}
+
+TEST_F(StoreRestore, VerifyOfAFolderNamesAllDamage) {
+  const std::string directory = folder_ + "/store";
+  const auto good = run_words({"store", "verify", "--directory", directory});
+  EXPECT_EQ(good.status, kDone) << good.err;
+  EXPECT_NE(good.out.find("checked: good"), std::string::npos) << good.out;
+  spoil(log_of(directory), 90);
+  spoil(directory + "/MANIFEST", 30);
+  const auto ran = run_words({"store", "verify", "--directory", directory});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_NE(ran.out.find(directory + "/MANIFEST: "), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find(log_of(directory) + ": offset "), std::string::npos) << ran.out;
+  const auto json = run_words({"store", "verify", "--directory", directory, "--json"});
+  EXPECT_GE(nlohmann::json::parse(json.out)["damaged"].size(), 2u);
+  const auto none = run_words({"store", "verify", "--directory", folder_});
+  EXPECT_EQ(none.status, kFailed);
+  EXPECT_NE(none.err.find("there is no store here"), std::string::npos) << none.err;
+}
+
+TEST_F(StoreRestore, SalvageMakesANewStoreOfTheRest) {
+  const std::string directory = folder_ + "/store";
+  const auto salvage = [&](std::vector<std::string> more) {
+    std::vector<std::string> words = {"store", "salvage", folder_ + "/new", "--directory",
+                                      directory};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_words(words);
+  };
+  {
+    const auto index = open(directory);
+    const auto busy = salvage({});
+    EXPECT_EQ(busy.status, kFailed);
+    EXPECT_NE(busy.err.find("is the control plane stopped?"), std::string::npos) << busy.err;
+  }
+  spoil(directory + "/MANIFEST", 30);
+  EXPECT_FALSE(store::Index::open(*fs_, {.directory = directory}));
+  const auto ran = salvage({"--json"});
+  EXPECT_EQ(ran.status, kDone) << ran.err;
+  const auto json = nlohmann::json::parse(ran.out);
+  EXPECT_EQ(json["items"], 2);
+  EXPECT_EQ(json["manifest"], false);
+  EXPECT_EQ(json["directory"], folder_ + "/new");
+  EXPECT_TRUE(has(folder_ + "/new", 1));
+  EXPECT_TRUE(has(folder_ + "/new", 2));
+  const auto again = salvage({});
+  EXPECT_EQ(again.status, kFailed);
+  EXPECT_NE(again.err.find("/new is there already"), std::string::npos) << again.err;
 }
 
 TEST_F(StoreRestore, FolderComesFromTheConfiguration) {
