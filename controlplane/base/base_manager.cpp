@@ -105,7 +105,7 @@ void BaseManager::tick() {
   if (answer_by_ns_ != 0 && loop_.monotonic_ns() > answer_by_ns_) {
     answer_by_ns_ = 0;
     log("event=base_unanswered", true);
-    if (routes_.waiting()) lose_base();
+    if (routes_.waiting()) routes_.refused();
   }
   if (step_ == Step::kBuilt) return hand_over();
   compare_tables();
@@ -306,14 +306,7 @@ void BaseManager::on_refused(const link::BaseRefused& refused) {
       true);
   info_.last_error = why;
   if (fresh) return build_failed(Error(ErrorCode::kUnavailable, why, ErrorOrigin::kDataplane));
-  lose_base();
-}
-
-// The dataplane cannot have the one that a replay waited for. Routes for which its table has no
-// room wait for the next one, which is not put off.
-void BaseManager::lose_base() {
   routes_.refused();
-  if (table_is_short()) not_before_ns_ = 0;
 }
 
 BaseManagerInfo BaseManager::info() const {

@@ -137,7 +137,6 @@ class BaseManager {
   void offer(const std::shared_ptr<const BaseImage>& image);
   void offer_soon();
   void on_refused(const link::BaseRefused& refused);
-  void lose_base();
   void log(const std::string& line, bool warn = false) const {
     if (log_) log_(line, warn);
   }
