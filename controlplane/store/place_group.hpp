@@ -33,7 +33,7 @@ inline PlaceGroup look_scalar(const Place* group, std::uint32_t tag) noexcept {
 
 // `group` is aligned to 32 bytes, so no place is read in halves, and loads of this CPU acquire.
 inline PlaceGroup look(const Place* group, std::uint32_t tag) noexcept {
-#ifdef __SANITIZE_THREAD__  // does not know that
+#ifdef SLUICE_THREAD_SANITIZER  // does not know that
   return look_scalar(group, tag);
 #else
   const __m256i places = _mm256_load_si256(reinterpret_cast<const __m256i*>(group));

@@ -7,10 +7,14 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <cstdlib>
+#include <functional>
 #include <map>
+#include <mutex>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/support/store_history.hpp"
@@ -20,12 +24,14 @@ namespace {
 
 using store::Fsync;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(SLUICE_SANITIZED)
 constexpr std::uint64_t kEvery = 40;
 #else
 constexpr std::uint64_t kEvery = 1;
 #endif
 constexpr int kTries = 20;  // until a run reaches an operation
+// Runs are independent, and wait more than they work.
+constexpr unsigned kAtOnce = 8;
 
 std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   const char* const text = std::getenv(name);
@@ -100,7 +106,7 @@ class EveryCrash : public ::testing::Test {
       FaultFs fs;
       StoreHistory history(fs, fsync, seed_);
       if (!crash(fs, history, point, loss)) continue;
-      ++by_step_[std::string(history.step())];
+      count(history.step());
       const std::string wrong = history.check();
       ASSERT_EQ(wrong, "") << "during " << history.step();
       return;
@@ -111,11 +117,11 @@ class EveryCrash : public ::testing::Test {
   void everywhere(Fsync fsync, Loss loss) {
     const std::vector<Point> all = points(fsync);
     ASSERT_GT(all.size(), 300U);
-    for (std::uint64_t i = seed_ % every_; i < all.size(); i += every_) {
-      SCOPED_TRACE(fmt::format("seed {}, power lost at {}", seed_, all[i].text()));
-      crash_and_check(all[i], fsync, loss);
-      if (HasFatalFailure()) return;
-    }
+    at_once((all.size() - seed_ % every_ + every_ - 1) / every_, [&](std::uint64_t n) {
+      const Point& point = all[seed_ % every_ + n * every_];
+      SCOPED_TRACE(fmt::format("seed {}, power lost at {}", seed_, point.text()));
+      crash_and_check(point, fsync, loss);
+    });
     tell(all.size());
   }
 
@@ -142,12 +148,29 @@ class EveryCrash : public ::testing::Test {
       history.close();
       if (!fs.crashed()) continue;
       fs.restart(Loss::kAll, seed_);
-      ++by_step_[std::string(history.step())];
+      count(history.step());
       const std::string wrong = history.check();
       ASSERT_EQ(wrong, "") << "after " << history.step();
       return;
     }
     FAIL() << "no run came to it";
+  }
+
+  // one(0) to one(count - 1), until the first that fails.
+  static void at_once(std::uint64_t count, const std::function<void(std::uint64_t)>& one) {
+    std::atomic<std::uint64_t> next = 0;
+    std::vector<std::jthread> threads;
+    for (unsigned i = 0; i < kAtOnce; ++i) {
+      threads.emplace_back([&] {
+        for (auto n = next++; n < count && !HasFatalFailure(); n = next++)
+          one(n);
+      });
+    }
+  }
+
+  void count(std::string_view step) {
+    const std::lock_guard lock(mutex_);
+    ++by_step_[std::string(step)];
   }
 
   void tell(std::size_t all) const {
@@ -159,6 +182,7 @@ class EveryCrash : public ::testing::Test {
 
   std::uint64_t seed_ = 0;
   std::uint64_t every_ = 1;
+  std::mutex mutex_;
   std::map<std::string, unsigned> by_step_;
 };
 
@@ -180,17 +204,20 @@ TEST_F(EveryCrash, AgainDuringTheRecovery) {
   const std::vector<Point> all = points(Fsync::kEach);
   ASSERT_GT(all.size(), 300U);
   std::uint64_t recoveries = 0;
+  std::vector<std::pair<Point, Point>> tried;
   for (std::size_t i = 0; i < kFirst; ++i) {
     const Point& first = all[(i * all.size() + seed_ % all.size()) / kFirst];
     const std::vector<Point> second = points_of_recovery(first);
     for (const Point& again : second) {
-      if (recoveries++ % every_ != seed_ % every_) continue;
-      SCOPED_TRACE(
-          fmt::format("seed {}, power lost at {}, again at {}", seed_, first.text(), again.text()));
-      crash_again(first, again);
-      if (HasFatalFailure()) return;
+      if (recoveries++ % every_ == seed_ % every_) tried.emplace_back(first, again);
     }
   }
+  at_once(tried.size(), [&](std::uint64_t n) {
+    const auto& [first, again] = tried[n];
+    SCOPED_TRACE(
+        fmt::format("seed {}, power lost at {}, again at {}", seed_, first.text(), again.text()));
+    crash_again(first, again);
+  });
   EXPECT_GT(recoveries, 10 * kFirst);
   tell(recoveries);
 }
