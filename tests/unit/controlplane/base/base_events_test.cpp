@@ -48,6 +48,18 @@ class BaseEventsTest : public BaseManagerTest {
     run_until([this] { return manager().settled(); });
     ASSERT_TRUE(programmer().base().current());
   }
+  // A small table, a base of so many routes, and an hour until the interval allows another.
+  void base_and_long_interval(unsigned routes) {
+    kill();
+    table_routes_ = 2000;
+    delta_max_ = 500;
+    interval_ns_ = 3600 * kNsPerSecond;
+    boot();
+    start();
+    fill(0, routes);
+    settle();
+    ASSERT_EQ(manager().info().built, 1U);
+  }
   void restart_dataplane() {
     disconnect();
     offers_.clear();
@@ -85,18 +97,9 @@ TEST_F(BaseEventsTest, ATenthOfALargeBaseMayBeMoreThanTheTable) {
   EXPECT_EQ(counts().uncovered, 0u);
 }
 
-// Only the control plane was restarted after dataplane.routes was raised.
 // Deletions of agents that a base has take places, too; what finds none would go on being served.
 TEST_F(BaseEventsTest, WhatFindsNoPlaceDoesNotWaitForTheInterval) {
-  kill();
-  table_routes_ = 2000;
-  delta_max_ = 500;
-  interval_ns_ = 3600 * kNsPerSecond;
-  boot();
-  start();
-  fill(0, 5000);
-  settle();
-  ASSERT_EQ(manager().info().built, 1U);
+  base_and_long_interval(5000);
   for (unsigned n = 0; n < 1000; ++n)
     remove(n);
   settle();
@@ -110,15 +113,7 @@ TEST_F(BaseEventsTest, WhatFindsNoPlaceDoesNotWaitForTheInterval) {
 }
 
 TEST_F(BaseEventsTest, GrowthPastTheTableWaitsForABaseWhateverTheInterval) {
-  kill();
-  table_routes_ = 2000;
-  delta_max_ = 500;
-  interval_ns_ = 3600 * kNsPerSecond;
-  boot();
-  start();
-  fill(0, 1000);
-  settle();
-  ASSERT_EQ(manager().info().built, 1U);
+  base_and_long_interval(1000);
   fill(1000, 6000);
   EXPECT_FALSE(manager().settled());
   settle();
@@ -126,6 +121,7 @@ TEST_F(BaseEventsTest, GrowthPastTheTableWaitsForABaseWhateverTheInterval) {
   expect_right(6000);
 }
 
+// Only the control plane was restarted after dataplane.routes was raised.
 TEST_F(BaseEventsTest, TheTableThatIsThereCounts) {
   kill();
   delta_max_ = 5000;
