@@ -29,7 +29,7 @@ constexpr std::uint64_t kEvery = 40;
 #else
 constexpr std::uint64_t kEvery = 1;
 #endif
-constexpr int kTries = 20;  // until a run reaches an operation
+constexpr int kTries = 100;  // until a run reaches an operation
 // Runs are independent, and wait more than they work.
 constexpr unsigned kAtOnce = 8;
 
@@ -137,7 +137,9 @@ class EveryCrash : public ::testing::Test {
     return points;
   }
 
-  // Once more during the recovery, then all unsynced is lost.
+  // Once more during the recovery, then all unsynced is lost. What a recovery does depends on how
+  // far threads in the background had come at the first crash, so a few operations of the one that
+  // was recorded may not come again: these are counted.
   void crash_again(const Point& first, const Point& second) {
     for (int i = 0; i < kTries; ++i) {
       FaultFs fs;
@@ -153,7 +155,7 @@ class EveryCrash : public ::testing::Test {
       ASSERT_EQ(wrong, "") << "after " << history.step();
       return;
     }
-    FAIL() << "no run came to it";
+    ++not_reached_;
   }
 
   // one(0) to one(count - 1), until the first that fails.
@@ -182,6 +184,7 @@ class EveryCrash : public ::testing::Test {
 
   std::uint64_t seed_ = 0;
   std::uint64_t every_ = 1;
+  std::atomic<std::size_t> not_reached_ = 0;
   std::mutex mutex_;
   std::map<std::string, unsigned> by_step_;
 };
@@ -219,6 +222,7 @@ TEST_F(EveryCrash, AgainDuringTheRecovery) {
     crash_again(first, again);
   });
   EXPECT_GT(recoveries, 10 * kFirst);
+  EXPECT_LE(not_reached_.load(), tried.size() / 50 + 1);
   tell(recoveries);
 }
 
