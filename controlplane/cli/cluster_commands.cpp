@@ -46,6 +46,17 @@ Status write_keys(const std::string& path, const std::vector<std::string>& keys)
               fmt::format("cannot write {}: {}", path, std::strerror(error)));
 }
 
+// A configuration that nobody named may not be there yet, or not be finished.
+Result<std::string> keys_file_of(const Context& c) {
+  if (c.args.has("keys-file")) return c.args.text("keys-file");
+  const bool asked = c.args.has("config");
+  const auto config = config::load(asked ? c.args.text("config") : c.environment.default_config,
+                                   config::Files::kSkip);
+  if (config) return config->cluster.keys_file;
+  if (asked) return fail(ErrorCode::kNotFound, config.error().message(), ErrorOrigin::kConfig);
+  return "/var/lib/sluice/cluster.keys";
+}
+
 std::string section_of(const config::JoinToken& token, const std::string& path) {
   std::string text = "cluster:\n  bind: 0.0.0.0\n";
   if (!token.join.empty()) {
@@ -102,7 +113,8 @@ std::string event_line(const api::ClusterEvent& e) {
 }  // namespace
 
 Outcome cluster_init(Context& c) {
-  const std::string path = c.args.text("keys-file");
+  const auto path = keys_file_of(c);
+  if (!path) return std::unexpected(path.error());
   config::JoinToken token;
   if (const auto text = c.args.text("token"); !text.empty()) {
     auto parsed = config::parse_join_token(text);
@@ -112,16 +124,16 @@ Outcome cluster_init(Context& c) {
     token.keys.push_back(new_key());
   }
   if (!token.keys.empty()) {
-    if (auto ok = write_keys(path, token.keys); !ok) return std::unexpected(ok.error());
+    if (auto ok = write_keys(*path, token.keys); !ok) return std::unexpected(ok.error());
   }
-  const auto section = section_of(token, path);
+  const auto section = section_of(token, *path);
   if (c.json) {
     JsonWriter json;
-    json.begin_object().member("keys_file", path).member("section", section).end_object();
+    json.begin_object().member("keys_file", *path).member("section", section).end_object();
     c.print(json.take());
     return kDone;
   }
-  if (!token.keys.empty()) c.print(fmt::format("made {}\n", path));
+  if (!token.keys.empty()) c.print(fmt::format("made {}\n", *path));
   c.print("Put into the configuration, then restart sluice-controlplane:\n\n" + section);
   return kDone;
 }

@@ -34,7 +34,7 @@ constexpr Parameter kNewStore[] = {
 constexpr Parameter kShell[] = {{"SHELL", Kind::kShell, "bash"}};
 constexpr Parameter kLine[] = {{"LINE", Kind::kText, "the command line up to the cursor"}};
 
-constexpr Option kTenant{"tenant", "N", Form::kValue, Kind::kTenant, "tenant of the agent", "0"};
+constexpr Option kTenant{"tenant", "N", Form::kRequired, Kind::kTenant, "tenant of the agent"};
 constexpr Option kOnPort{"port", "PORT", Form::kValue, Kind::kPort, "only this port"};
 constexpr Option kWatch{"watch",
                         "SECONDS",
@@ -60,7 +60,8 @@ constexpr Option kListOptions[] = {
 constexpr Option kTokenOptions[] = {kTenant};
 constexpr Option kInitOptions[] = {
     {"token", "TOKEN", Form::kValue, Kind::kText, "from 'sluice cluster join-token' of a member"},
-    {"keys-file", "FILE", Form::kValue, Kind::kFile, "where the keys go",
+    {"keys-file", "FILE", Form::kValue, Kind::kFile,
+     "where the keys go; default: cluster.keys-file of the configuration, or "
      "/var/lib/sluice/cluster.keys"}};
 constexpr Option kKeysOptions[] = {
     {"others-done", "", Form::kFlag, Kind::kText,
@@ -123,7 +124,7 @@ constexpr Option kRouter{"router", "ADDRESS", Form::kRequired, Kind::kRouter,
                          "the router's address; UDP port 7600 unless given"};
 constexpr Option kName{"name", "NAME", Form::kValue, Kind::kAgentName, "who we are"};
 constexpr Option kOwnId{"id", "ID", Form::kValue, Kind::kId, "who we are, when without a name"};
-constexpr Option kOwnTenant{"tenant", "N", Form::kValue, Kind::kTenant, "our tenant", "0"};
+constexpr Option kOwnTenant{"tenant", "N", Form::kRequired, Kind::kTenant, "our tenant"};
 constexpr Option kToken{"token", "HEX", Form::kValue, Kind::kToken,
                         "our token; others on this machine may see it, so rather --token-file"};
 constexpr Option kTokenFile{"token-file", "FILE", Form::kValue, Kind::kFile,

@@ -336,6 +336,14 @@ TEST_F(Commands, ClusterInitMakesKeysOrTakesThoseOfAToken) {
   std::ifstream copied(file + "2");
   std::string text((std::istreambuf_iterator<char>(copied)), {});
   EXPECT_NE(text.find(key), std::string::npos);
+  // The file that the configuration names, also before it has a section about the cluster.
+  std::ofstream(folder + "/sluice.yaml") << "router: {state-dir: " << folder
+                                         << "}\ndataplane: {workers: [1]}\n"
+                                            "ports: [{name: p, device: net_null0}]\n";
+  const auto named = run_words({"cluster", "init", "--config", folder + "/sluice.yaml"});
+  EXPECT_EQ(named.status, kDone) << named.err;
+  EXPECT_TRUE(std::filesystem::exists(folder + "/cluster.keys"));
+  EXPECT_EQ(run_words({"cluster", "init", "--config", folder + "/none.yaml"}).status, kFailed);
   // Half a token has no keys, and must not make a router that speaks in the clear.
   for (const auto& bad : {std::string("x"), std::string("sluice1.x"), token.substr(0, 40)}) {
     const auto refused = run_words({"cluster", "init", "--token", bad, "--keys-file", file + "3"});

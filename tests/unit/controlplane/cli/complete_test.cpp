@@ -80,7 +80,7 @@ TEST(Help, IsAsTheTableSays) {
       help.starts_with("usage: sluice agent token AGENT [options]\n\n"
                        "print the token an agent proves itself with\n\n"
                        "Arguments:\n  AGENT  name or id of the agent\n\n"
-                       "Options:\n  --tenant N (default 0)  tenant of the agent\n"))
+                       "Options:\n  --tenant N (required)  tenant of the agent\n"))
       << help;
 }
 

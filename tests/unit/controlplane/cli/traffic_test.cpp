@@ -1,5 +1,6 @@
 // ping, send and listen against a router made of one UDP socket on loopback that forwards between
 // whoever registered.
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -148,7 +149,8 @@ Ran run_real(const Words& words, std::atomic<bool>* listening = nullptr) {
 class Traffic : public testing::Test {
  protected:
   Words words(Words command, const std::string& name) const {
-    command.insert(command.end(), {"--router", switch_.endpoint(), "--name", name});
+    command.insert(command.end(),
+                   {"--router", switch_.endpoint(), "--name", name, "--tenant", "1"});
     return command;
   }
   // Runs `listen` beside the test; returns when it listens.
@@ -316,24 +318,25 @@ TEST_F(Traffic, TokenFilesAreRead) {
 TEST_F(Traffic, WrongUsageIsFoundBeforeAnythingIsSent) {
   const std::string router = switch_.endpoint();
   const std::vector<Words> wrong = {
-      {"send", "t/t/in/1", "--router", router},                      // who are we?
-      {"send", "short", "--router", router, "--name", "t/t/out/1"},  // a capability?
-      {"send", "t/t/in/1", "--router", router, "--name", "t/t/out/1", "--tag", "70000"},
-      {"ping", "t/t/in/1", "--router", router, "--name", "t/t/out/1", "--local", "x"},
-      {"listen", "--router", router, "--name", "t/t/out/1", "--register", "--no-register"},
-      {"listen", "--router", router, "--name", "t/t/o/1", "--id",
-       "11111111-2222-3333-4444-555555555555"},
+      {"send", "t/t/in/1", "--router", router, "--tenant", "1"},        // who are we?
+      {"send", "t/t/in/1", "--router", router, "--name", "t/t/out/1"},  // whose?
+      words({"send", "short"}, "t/t/out/1"),                            // a capability?
+      words({"send", "t/t/in/1", "--tag", "70000"}, "t/t/out/1"),
+      words({"ping", "t/t/in/1", "--local", "x"}, "t/t/out/1"),
+      words({"listen", "--register", "--no-register"}, "t/t/out/1"),
+      words({"listen", "--id", "11111111-2222-3333-4444-555555555555"}, "t/t/o/1"),
   };
   for (const auto& command : wrong) {
     const auto ran = run_real(command);
-    EXPECT_EQ(ran.status, kWrongUsage) << command[0] << ": " << ran.err;
+    EXPECT_EQ(ran.status, kWrongUsage) << fmt::format("{}", fmt::join(command, " ")) << ran.err;
     EXPECT_NE(ran.err, "");
   }
   EXPECT_EQ(switch_.registered, 0u);
 }
 
 TEST(TrafficWithoutRouter, SaysWhereNobodyListens) {
-  const auto ran = run_real({"ping", "a/b/c/d", "--router", "127.0.0.1:9", "--name", "a/b/c/e"});
+  const auto ran = run_real(
+      {"ping", "a/b/c/d", "--router", "127.0.0.1:9", "--name", "a/b/c/e", "--tenant", "1"});
   EXPECT_EQ(ran.status, kFailed);
   EXPECT_NE(ran.err.find("registering: receiving from router 127.0.0.1:9: nobody listens there"),
             std::string::npos)
@@ -342,7 +345,7 @@ TEST(TrafficWithoutRouter, SaysWhereNobodyListens) {
 
 TEST(TrafficWithoutRouter, SaysWhyThereIsNoToken) {
   const auto ran = run_real({"ping", "a/b/c/d", "--router", "127.0.0.1:9", "--name", "a/b/c/e",
-                             "--token-file", "/nowhere/token"});
+                             "--tenant", "1", "--token-file", "/nowhere/token"});
   EXPECT_EQ(ran.status, kFailed);
   EXPECT_EQ(ran.err, "sluice: /nowhere/token cannot be read: No such file or directory\n");
 }
