@@ -138,6 +138,8 @@ class Core {
   bool update_meta(std::uint64_t now_ns, ByteView meta);
   // Gossips a user message; a later one of the same key takes its place. False: too long.
   bool send_user(std::uint64_t key, ByteView data, bool routers_only);
+  // Sends it to one member, once. False: too long.
+  bool send_user_to(const Endpoint& to, ByteView data);
   // kLeaveDone follows when everybody has had a fair chance to hear it.
   void leave(std::uint64_t now_ns);
   // Turns a failed member, also one that only the address book knows, into one that left, here and

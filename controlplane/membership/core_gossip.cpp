@@ -91,6 +91,14 @@ bool Core::send_user(std::uint64_t key, ByteView data, bool routers_only) {
   return true;
 }
 
+bool Core::send_user_to(const Endpoint& to, ByteView data) {
+  if (data.empty() || data.size() > config_.limits.user_bytes) return false;
+  packet_.clear();
+  packet_.add(encoded(User{data}));
+  flush(to, nullptr);
+  return true;
+}
+
 void Core::on_user(std::uint64_t now_ns, const Endpoint& from, ByteView data) {
   if (data.empty()) return;
   if (data[0] == kDigestMessage) return on_digest(now_ns, data);

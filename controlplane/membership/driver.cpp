@@ -357,6 +357,12 @@ bool Driver::send_user(std::uint64_t key, ByteView data, bool routers_only) {
   return queued;
 }
 
+bool Driver::send_user_to(const Endpoint& to, ByteView data) {
+  const bool sent = core_->send_user_to(to, data);
+  settle();
+  return sent;
+}
+
 DriverStats Driver::stats() const {
   DriverStats stats = stats_;
   stats.streams = streams_->stats();

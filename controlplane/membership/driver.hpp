@@ -78,6 +78,7 @@ class Driver final : public Output {
   bool force_leave(std::string_view name);
   Status set_tags(const Tags& tags);
   bool send_user(std::uint64_t key, ByteView data, bool routers_only);
+  bool send_user_to(const Endpoint& to, ByteView data);
   // nullopt: nothing is encrypted, and that cannot be changed while running.
   Keyring* keyring() noexcept { return wire_.keyring ? &*wire_.keyring : nullptr; }
 

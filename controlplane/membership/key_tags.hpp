@@ -67,6 +67,20 @@ inline std::optional<KeyOrder> decode_key_order(ByteView data) {
   return KeyOrder{static_cast<KeyStep>(data[1]), *key, load<std::uint64_t>(data.data() + 2)};
 }
 
+// Whether the router whose tag says this has done what the order asks for.
+inline bool follows(const KeyOrder& order, const std::vector<std::string>& fingerprints) {
+  const std::string wanted = order.key.fingerprint();
+  if (order.step == KeyStep::kUse) return !fingerprints.empty() && fingerprints[0] == wanted;
+  return (std::ranges::find(fingerprints, wanted) != fingerprints.end()) ==
+         (order.step == KeyStep::kAdd);
+}
+
+// What an order is about; a later one about the same replaces it. Which key is used is one question
+// for all; whether a key is there is one for each.
+inline std::string subject(const KeyOrder& order) {
+  return order.step == KeyStep::kUse ? std::string() : order.key.fingerprint();
+}
+
 // Lets an order through once and only while it is news: gossip brings old ones late, and somebody
 // may send recorded ones again. Else a key that was removed because it leaked would come back.
 // Whatever is older than kOldest is refused, so nothing has to be remembered longer than that; who
@@ -75,16 +89,16 @@ class KeyOrderFilter {
  public:
   static constexpr std::uint64_t kOldest = 300 * kNsPerSecond;
 
-  bool is_news(const KeyOrder& order, std::uint64_t now_ns) {
-    std::erase_if(last_, [&](const auto& entry) { return entry.second + 2 * kOldest < now_ns; });
+  bool is_news(const KeyOrder& order, std::uint64_t now_ns) const {
     if (order.given_ns + kOldest < now_ns || order.given_ns > now_ns + kOldest) return false;
-    // Which key is used is one question for all; whether a key is there is one for each.
-    const auto about = order.step == KeyStep::kUse ? std::string() : order.key.fingerprint();
-    auto& last = last_[about];
-    if (order.given_ns <= last) return false;
-    last = order.given_ns;
+    const auto last = last_.find(subject(order));
+    return last == last_.end() || order.given_ns > last->second;
+  }
+  // It was followed. One that could not be is not told here, and may be tried when it comes again.
+  void took(const KeyOrder& order, std::uint64_t now_ns) {
+    std::erase_if(last_, [&](const auto& entry) { return entry.second + 2 * kOldest < now_ns; });
+    last_[subject(order)] = order.given_ns;
     latest_ = std::max(latest_, order.given_ns);
-    return true;
   }
   // When to date an order of our own: after all that were let through, also those of a router whose
   // clock is ahead.

@@ -121,6 +121,7 @@ Membership::~Membership() {
   asio::post(impl_->io, [this] {
     impl_->save_timer.cancel();
     impl_->log_timer.cancel();
+    impl_->repeat_timer.cancel();
     impl_->driver->stop();
     impl_->io.stop();
   });

@@ -37,6 +37,8 @@ struct Membership::Impl {
   bool verified;  // what comes was encrypted
   bool encrypts;  // and so is what goes
   KeyOrderFilter orders;
+  std::vector<KeyOrder> given;  // by our operator, lately
+  asio::steady_timer repeat_timer{io};
   std::string label;
   Driver::OnLog on_log;
   LogLimits log_limits;
@@ -87,6 +89,9 @@ struct Membership::Impl {
   Result<bool> apply(const KeyOrder& order);
   Status may(const KeyOrder& order, bool others_too);
   void spread(const KeyOrder& order);
+  void keep(const KeyOrder& order);
+  void repeat_later();
+  void repeat_orders();
   ClusterKeys keys();
   void save_later();
   void save();

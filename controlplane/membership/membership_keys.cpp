@@ -14,6 +14,7 @@ namespace {
 
 // With the step: a later order replaces an earlier one.
 constexpr std::uint64_t kKeyOrderKey = 0x5300;
+constexpr auto kRepeatEvery = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -49,6 +50,46 @@ void Membership::Impl::spread(const KeyOrder& order) {
                     true);
 }
 
+// Gossip may pass a router by. So whoever was given an order keeps it for as long as it is believed
+// and sends it straight to those whose tags say that they do not follow it yet, also to those who
+// come back or join meanwhile.
+void Membership::Impl::keep(const KeyOrder& order) {
+  std::erase_if(given, [&](const KeyOrder& old) { return subject(old) == subject(order); });
+  given.push_back(order);
+  repeat_later();
+}
+
+void Membership::Impl::repeat_later() {
+  repeat_timer.expires_after(kRepeatEvery);
+  repeat_timer.async_wait([this](const asio::error_code& error) {
+    if (error) return;
+    const auto now = realtime_ns();
+    std::erase_if(given, [&](const KeyOrder& order) {
+      return order.given_ns + KeyOrderFilter::kOldest < now;
+    });
+    if (given.empty()) return;
+    repeat_orders();
+    repeat_later();
+  });
+}
+
+void Membership::Impl::repeat_orders() {
+  std::vector<std::pair<Endpoint, const KeyOrder*>> missed;
+  const auto view = driver->view();
+  for (const auto slot : view.members.ring()) {
+    const auto& member = view.members[slot];
+    if (slot == view.self || !member.reachable()) continue;
+    const auto tags = decode_tags(view.members.meta(slot));
+    const auto tag = find_tag(tags, kKeysTag);
+    if (tag.empty()) continue;  // does not take orders
+    const auto fingerprints = parse_keys_tag(tag);
+    for (const KeyOrder& order : given)
+      if (!follows(order, fingerprints)) missed.emplace_back(member.address, &order);
+  }
+  for (const auto& [address, order] : missed)
+    driver->send_user_to(address, encode_key_order(*order));
+}
+
 // Each passes on what was news to it.
 void Membership::Impl::on_key_order(const MemberEvent& event) {
   const auto order = decode_key_order(event.meta);
@@ -65,9 +106,12 @@ void Membership::Impl::on_key_order(const MemberEvent& event) {
     log(LogCause::kKeys,
         fmt::format("event=cluster_key_order_failed error=\"{}\"", changed.error().message()),
         true);
-  } else if (*changed) {
-    spread(*order);
+    return;
   }
+  orders.took(*order, realtime_ns());
+  // A later order about the same than the one that was given here.
+  std::erase_if(given, [&](const KeyOrder& old) { return subject(old) == subject(*order); });
+  if (*changed) spread(*order);
 }
 
 ClusterKeys Membership::Impl::keys() {
@@ -160,9 +204,10 @@ Status Membership::key_step(KeyStep step, const Key& key, bool others_too) {
       return allowed;
     }
     if (auto applied = impl_->apply(order); !applied) return std::unexpected(applied.error());
-    impl_->orders.is_news(order, order.given_ns);
+    impl_->orders.took(order, order.given_ns);
     // Also when nothing changed here: others may have missed it.
     impl_->spread(order);
+    impl_->keep(order);
     return {};
   });
 }
@@ -170,11 +215,18 @@ Status Membership::key_step(KeyStep step, const Key& key, bool others_too) {
 Result<Key> Membership::find_key(const std::string& fingerprint) {
   return impl_->on_thread([&]() -> Result<Key> {
     std::vector<Key> found;
+    const auto look_at = [&](const Key& key) {
+      if (!fingerprint.empty() && key.fingerprint().starts_with(fingerprint) &&
+          std::ranges::find(found, key) == found.end())
+        found.push_back(key);
+    };
     if (auto* ring = impl_->driver->keyring()) {
       for (const auto& key : ring->keys())
-        if (!fingerprint.empty() && key.fingerprint().starts_with(fingerprint))
-          found.push_back(key);
+        look_at(key);
     }
+    // One that was just removed, so that this can be said again.
+    for (const KeyOrder& order : impl_->given)
+      look_at(order.key);
     if (found.size() == 1) return found[0];
     return fail(found.empty() ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument,
                 fmt::format("{} key begins with '{}'; see `sluice cluster keys list`",

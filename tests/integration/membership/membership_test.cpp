@@ -133,6 +133,34 @@ TEST_F(MembershipTest, KeysWaitForThoseWhoAreAway) {
   EXPECT_TRUE(a.key_step(KeyStep::kUse, fresh, false));
 }
 
+// Gossip passes a router by, or finds it unable: it is told again until it has done it.
+TEST_F(MembershipTest, KeyOrdersAreRepeatedUntilAllFollow) {
+  auto& a = add("a");
+  auto& b = add("b");
+  ASSERT_TRUE(within(10s, [&] { return alive(a) == 2 && alive(b) == 2; }));
+  std::filesystem::create_directory(folder_ + "/b.keys.new");  // b cannot save keys
+  const auto fresh = Key::random();
+  ASSERT_TRUE(a.key_step(KeyStep::kAdd, fresh, false));
+  const auto with_fresh = [&]() -> std::size_t {
+    for (const auto& known : a.keys().keys)
+      if (known.fingerprint == fresh.fingerprint()) return known.routers;
+    return 0;
+  };
+  std::this_thread::sleep_for(1s);
+  EXPECT_EQ(with_fresh(), 1U);
+  std::filesystem::remove(folder_ + "/b.keys.new");
+  EXPECT_TRUE(within(10s, [&] { return with_fresh() == 2; }));
+  // Who comes after the order was given gets it, too.
+  auto& c = add("c");
+  ASSERT_TRUE(within(10s, [&] { return alive(c) == 3; }));
+  EXPECT_TRUE(within(10s, [&] { return with_fresh() == 3; }));
+  ASSERT_TRUE(a.key_step(KeyStep::kRemove, fresh, false));
+  EXPECT_TRUE(within(10s, [&] { return with_fresh() == 0; }));
+  const auto again = a.find_key(fresh.fingerprint());
+  ASSERT_TRUE(again) << "the order can be repeated";
+  EXPECT_TRUE(a.key_step(KeyStep::kRemove, *again, false));
+}
+
 // Others would rely on a key that is gone after the next restart.
 TEST_F(MembershipTest, KeysThatCannotBeSavedAreNotTaken) {
   auto& a = add("a");

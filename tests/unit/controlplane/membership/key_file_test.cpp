@@ -157,27 +157,55 @@ TEST(KeyOrders, RoundTripAndRefusal) {
     EXPECT_FALSE(decode_key_order(from_hex(bad))) << bad;
 }
 
+// As a router does that follows every order.
+bool take(KeyOrderFilter& filter, const KeyOrder& order, std::uint64_t now_ns) {
+  if (!filter.is_news(order, now_ns)) return false;
+  filter.took(order, now_ns);
+  return true;
+}
+
 TEST(KeyOrders, AnOldOrderDoesNotBringAKeyBack) {
   constexpr std::uint64_t kNow = 1'000'000 * kNsPerSecond;
   KeyOrderFilter filter;
   const KeyOrder add{KeyStep::kAdd, key_of(1), kNow};
   const KeyOrder remove{KeyStep::kRemove, key_of(1), kNow + 1};
-  EXPECT_TRUE(filter.is_news(add, kNow));
-  EXPECT_FALSE(filter.is_news(add, kNow)) << "the same again";
-  EXPECT_TRUE(filter.is_news(remove, kNow + 2));
-  EXPECT_FALSE(filter.is_news(add, kNow + 3)) << "late";
-  EXPECT_TRUE(filter.is_news({KeyStep::kAdd, key_of(2), kNow}, kNow + 3)) << "another key";
+  EXPECT_TRUE(take(filter, add, kNow));
+  EXPECT_FALSE(take(filter, add, kNow)) << "the same again";
+  EXPECT_TRUE(take(filter, remove, kNow + 2));
+  EXPECT_FALSE(take(filter, add, kNow + 3)) << "late";
+  EXPECT_TRUE(take(filter, {KeyStep::kAdd, key_of(2), kNow}, kNow + 3)) << "another key";
   const std::uint64_t much_later = kNow + 3 * KeyOrderFilter::kOldest;
-  EXPECT_FALSE(filter.is_news(add, much_later)) << "recorded, sent again when nobody remembers";
-  EXPECT_FALSE(filter.is_news({KeyStep::kAdd, key_of(3), much_later}, kNow)) << "from the future";
-  EXPECT_TRUE(filter.is_news({KeyStep::kAdd, key_of(1), much_later}, much_later)) << "given again";
+  EXPECT_FALSE(take(filter, add, much_later)) << "recorded, sent again when nobody remembers";
+  EXPECT_FALSE(take(filter, {KeyStep::kAdd, key_of(3), much_later}, kNow)) << "from the future";
+  EXPECT_TRUE(take(filter, {KeyStep::kAdd, key_of(1), much_later}, much_later)) << "given again";
 }
 
 TEST(KeyOrders, TheLastOneSaysWhichKeyIsUsed) {
   constexpr std::uint64_t kNow = 1'000'000 * kNsPerSecond;
   KeyOrderFilter filter;
-  EXPECT_TRUE(filter.is_news({KeyStep::kUse, key_of(2), kNow + 2}, kNow + 2));
-  EXPECT_FALSE(filter.is_news({KeyStep::kUse, key_of(1), kNow + 1}, kNow + 2));
+  EXPECT_TRUE(take(filter, {KeyStep::kUse, key_of(2), kNow + 2}, kNow + 2));
+  EXPECT_FALSE(take(filter, {KeyStep::kUse, key_of(1), kNow + 1}, kNow + 2));
+}
+
+TEST(KeyOrders, OneThatCouldNotBeFollowedMayComeAgain) {
+  constexpr std::uint64_t kNow = 1'000'000 * kNsPerSecond;
+  KeyOrderFilter filter;
+  const KeyOrder add{KeyStep::kAdd, key_of(1), kNow};
+  EXPECT_TRUE(filter.is_news(add, kNow));
+  EXPECT_TRUE(filter.is_news(add, kNow + kNsPerSecond));
+  filter.took(add, kNow + kNsPerSecond);
+  EXPECT_FALSE(filter.is_news(add, kNow + kNsPerSecond));
+}
+
+TEST(KeyOrders, TagsTellWhoFollows) {
+  const std::vector<std::string> has = {key_of(1).fingerprint(), key_of(2).fingerprint()};
+  EXPECT_TRUE(follows({KeyStep::kAdd, key_of(2)}, has));
+  EXPECT_FALSE(follows({KeyStep::kAdd, key_of(3)}, has));
+  EXPECT_TRUE(follows({KeyStep::kUse, key_of(1)}, has));
+  EXPECT_FALSE(follows({KeyStep::kUse, key_of(2)}, has));
+  EXPECT_FALSE(follows({KeyStep::kUse, key_of(1)}, {}));
+  EXPECT_TRUE(follows({KeyStep::kRemove, key_of(3)}, has));
+  EXPECT_FALSE(follows({KeyStep::kRemove, key_of(2)}, has));
 }
 
 }  // namespace
