@@ -82,10 +82,11 @@ class PhfView {
   // The two steps of a burst of at most kMaxPhfBurst. Between them, and after the second, other
   // work gives the memory time; each() takes (position in the burst, slot).
   void locate(const Hash128* hashes, unsigned n, std::uint32_t* pilot_indexes) const noexcept {
-    for (unsigned i = 0; i < n; ++i) {
+    // Arithmetic in a loop of its own is done for several keys at a time.
+    for (unsigned i = 0; i < n; ++i)
       pilot_indexes[i] = pilot_index(hashes[i]);
+    for (unsigned i = 0; i < n; ++i)
       prefetch_pilot(pilot_indexes[i]);
-    }
   }
   template <class Each>
   void slots(const Hash128* hashes, const std::uint32_t* pilot_indexes, unsigned n,
