@@ -29,6 +29,20 @@ std::size_t segment_limit(const Version& version) noexcept {
   return old < kMaxSegments ? kMaxSegments - old : 1;
 }
 
+std::uint64_t overlay_entries(const Tree& tree) noexcept {
+  std::uint64_t sum = tree.active != nullptr ? tree.active->entries() : 0;
+  for (const auto& overlay : tree.sealed)
+    sum += overlay->entries();
+  return sum;
+}
+
+std::uint64_t segment_entries(const Tree& tree) noexcept {
+  std::uint64_t sum = 0;
+  for (const SegmentPtr& segment : tree.segments)
+    sum += segment->ref().entries;
+  return sum;
+}
+
 }  // namespace
 
 Compactor::Compactor(Core& core) : core_(core), limiter_(core.options().bytes_per_second) {
@@ -139,8 +153,29 @@ std::optional<Compactor::Job> Compactor::plan_flush_of(const Version& version) c
   return best;
 }
 
+// A tree that shall become one segment, once its overlays are written out and no merge of it runs.
+// There is room for flushes meanwhile: a tree without any is left to the policy first.
+std::optional<Compactor::Job> Compactor::plan_whole_of(const Version& version) {
+  const std::vector<Tree>& trees = version.current.trees;
+  // A migration makes other trees.
+  if (version.old || (!to_one_.empty() && *to_one_.rbegin() >= trees.size())) to_one_.clear();
+  for (auto at = to_one_.begin(); at != to_one_.end();) {
+    const std::size_t i = *at;
+    const auto shapes = shapes_of(trees[i]);
+    if (!trees[i].sealed.empty() || shapes.size() >= segment_limit(version) ||
+        std::ranges::any_of(shapes, &SegmentShape::busy)) {
+      ++at;
+      continue;
+    }
+    at = to_one_.erase(at);
+    if (shapes.size() >= 2) return job_of(version, i, false, 0, shapes.size());
+  }
+  return std::nullopt;
+}
+
 // The tree with the most segments comes first.
-std::optional<Compactor::Job> Compactor::plan_merge_of(const Version& version) const {
+std::optional<Compactor::Job> Compactor::plan_merge_of(const Version& version) {
+  if (auto whole = plan_whole_of(version)) return whole;
   std::optional<Job> best;
   std::size_t best_count = 0;
   for (std::size_t i = 0; i < version.current.trees.size(); ++i) {
@@ -266,11 +301,10 @@ void Compactor::observe_load() {
   std::uint64_t entries = 0;
   for (const Tree& tree : version->current.trees) {
     urgent = urgent || tree.sealed.size() >= kUrgentSealed;
-    for (const SegmentPtr& segment : tree.segments)
-      entries += segment->ref().entries;
+    entries += segment_entries(tree);
   }
   limiter_.set_urgent(urgent);
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (now - observed_ns_ < kObserveNs) return;
   const std::uint64_t lookups = core_.epochs().totals().lookups;
   const std::uint64_t writes = core_.counters().writes.load();
@@ -285,6 +319,32 @@ void Compactor::observe_load() {
   observed_ns_ = now;
   seen_lookups_ = lookups;
   seen_writes_ = writes;
+  const bool to_one = reads_want_one(*version);
+  lock.unlock();
+  if (to_one) make_one(*version);
+}
+
+bool Compactor::reads_want_one(const Version& version) {
+  std::uint64_t entries = 0;
+  std::uint64_t above = 0;
+  for (const Tree& tree : version.current.trees) {
+    const std::uint64_t all = overlay_entries(tree) + segment_entries(tree);
+    entries += all;
+    above += all - (tree.segments.empty() ? 0 : tree.segments.back()->ref().entries);
+  }
+  if (version.old || !worth_one_segment(entries, above, seen_lookups_ - paid_from_)) return false;
+  paid_from_ = seen_lookups_;
+  return true;
+}
+
+void Compactor::make_one(const Version& version) {
+  core_.seal_all();  // before: a tree with nothing sealed is ready to be merged
+  {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < version.current.trees.size(); ++i)
+      to_one_.insert(i);
+  }
+  notify();
 }
 
 Status Compactor::drain() {

@@ -74,7 +74,8 @@ class Compactor {
   // Takes a job and marks what it reads; nothing when there is none.
   std::optional<Job> take(Work work);
   std::optional<Job> plan_flush_of(const Version& version) const;
-  std::optional<Job> plan_merge_of(const Version& version) const;
+  std::optional<Job> plan_merge_of(const Version& version);
+  std::optional<Job> plan_whole_of(const Version& version);
   Job job_of(const Version& version, std::size_t tree, bool with_sealed, std::size_t first,
              std::size_t count) const;
   void mark(const Job& job, bool begins);
@@ -83,6 +84,8 @@ class Compactor {
   Status run(const Job& job, Pace pace);
   Result<SegmentPtr> write_segment(const Version& version, const Job& job, Pace pace);
   void observe_load();
+  bool reads_want_one(const Version& version);
+  void make_one(const Version& version);
   void bound_log();
 
   Core& core_;
@@ -104,6 +107,8 @@ class Compactor {
   std::uint64_t seen_lookups_ = 0;
   std::uint64_t seen_writes_ = 0;
   std::uint64_t observed_ns_ = 0;
+  std::uint64_t paid_from_ = 0;   // lookups at the last time that everything was to become one
+  std::set<std::size_t> to_one_;  // trees that shall become one segment
 
   std::vector<std::thread> threads_;
 };
