@@ -55,11 +55,22 @@ class Loader {
                                   .text = peer.file_agents.text()};
     }
     check_unique_agents(sources, places_, document_, report_);
+    check_count();
   }
 
  private:
   std::string located(const std::string& path) const {
     return path.starts_with('/') || folder_.empty() ? path : folder_ + "/" + path;
+  }
+
+  void check_count() {
+    const std::uint64_t agents = agents_in(config_);
+    if (agents <= config_.store.agents) return;
+    const Steps where{"store", "agents"};
+    report_.add(mark_of(document_, where), text_of(where),
+                fmt::format("is {}, but the configuration and its files have {} agents; must be at "
+                            "least that, and room for those that register",
+                            config_.store.agents, agents));
   }
 
   void read_token_key(std::size_t i) {

@@ -67,12 +67,6 @@ link::Settings settings_of(const config::Config& config) {
 }
 
 Status Configurator::check(const config::Config& next) const {
-  if (config::agents_in(next) > next.store.agents) {
-    return fail(ErrorCode::kExhausted,
-                fmt::format("{} agents do not fit store.agents ({})", config::agents_in(next),
-                            next.store.agents),
-                ErrorOrigin::kConfig);
-  }
   if (has_agent(next, config::router_id(next))) {
     return fail(
         ErrorCode::kInvalidArgument,

@@ -252,6 +252,17 @@ TEST_F(Folder, TheSameAgentInSeveralFiles) {
       "P/theirs:2:1: agent a/b/c/d is there already, in P/more:3\n");
 }
 
+TEST_F(Folder, MoreAgentsThanTheStoreTakes) {
+  write("more", "a/b/c/d 1 1.1.1.1:1\na/b/c/e 1 1.1.1.1:2\n");
+  const auto with = [&](const std::string& agents) {
+    return check_all(with_top(kTenant + "agents-file: more\nstore: {agents: " + agents + "}"));
+  };
+  EXPECT_EQ(with("2"), "");
+  EXPECT_EQ(with("1"),
+            "P/c.yaml:8:17: store.agents: is 1, but the configuration and its files have 2 agents; "
+            "must be at least that, and room for those that register\n");
+}
+
 TEST_F(Folder, FilesThatCannotBeRead) {
   EXPECT_EQ(check_all(with_top("agents-file: gone")),
             "P/c.yaml:6:14: agents-file: cannot open P/gone: No such file or directory\n");
@@ -295,7 +306,8 @@ TEST_F(Folder, AMillionAgentsLoadQuickly) {
             ":7600 translate/en\n";
   }
   write("more", text);
-  const auto path = write("c.yaml", with_top(kTenant + "agents-file: more"));
+  const auto path =
+      write("c.yaml", with_top(kTenant + "agents-file: more\nstore: {agents: 1000000}"));
   const auto before = monotonic_ns();
   const auto config = load(path);
   const auto took_ms = (monotonic_ns() - before) / kNsPerMs;
