@@ -74,7 +74,7 @@ void Membership::Impl::repeat_later() {
 }
 
 void Membership::Impl::repeat_orders() {
-  std::vector<std::pair<Endpoint, const KeyOrder*>> missed;
+  std::vector<std::pair<Endpoint, Bytes>> missed;
   const auto view = driver->view();
   for (const auto slot : view.members.ring()) {
     const auto& member = view.members[slot];
@@ -84,10 +84,10 @@ void Membership::Impl::repeat_orders() {
     if (tag.empty()) continue;  // does not take orders
     const auto fingerprints = parse_keys_tag(tag);
     for (const KeyOrder& order : given)
-      if (!follows(order, fingerprints)) missed.emplace_back(member.address, &order);
+      if (!follows(order, fingerprints)) missed.emplace_back(member.address, encode_key_order(order));
   }
-  for (const auto& [address, order] : missed)
-    driver->send_user_to(address, encode_key_order(*order));
+  for (const auto& [address, message] : missed)
+    driver->send_user_to(address, message);
 }
 
 // Each passes on what was news to it.
