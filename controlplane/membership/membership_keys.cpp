@@ -84,7 +84,8 @@ void Membership::Impl::repeat_orders() {
     if (tag.empty()) continue;  // does not take orders
     const auto fingerprints = parse_keys_tag(tag);
     for (const KeyOrder& order : given)
-      if (!follows(order, fingerprints)) missed.emplace_back(member.address, encode_key_order(order));
+      if (!follows(order, fingerprints))
+        missed.emplace_back(member.address, encode_key_order(order));
   }
   for (const auto& [address, message] : missed)
     driver->send_user_to(address, message);
