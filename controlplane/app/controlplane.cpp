@@ -396,6 +396,7 @@ void ControlPlane::Impl::stop() {
   if (stopping) return;
   stopping = true;
   notify_stopping();
+  keeper->index().maintenance().interrupt();  // calls of the API wait for it
   run_helper([this] {
     api->shutdown();
     metrics.reset();

@@ -83,6 +83,9 @@ class Maintenance {
                                              const Progress& progress) = 0;
   // Deletes what the tenant has at the time of the call; returns how many keys.
   virtual Result<std::uint64_t> delete_tenant(std::uint16_t tenant, const Progress& progress) = 0;
+  // Ends a compact() or migrate() that runs soon (kUnavailable), so that closing does not wait for
+  // it; what a migration had begun goes on after the next opening. For good; any thread.
+  virtual void interrupt() noexcept = 0;
 };
 
 // Checks the whole backup, then copies it to `directory`, which must not be there or be empty. The

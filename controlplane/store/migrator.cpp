@@ -92,13 +92,17 @@ Migrator::~Migrator() {
 }
 
 void Migrator::stop() noexcept {
+  request_stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Migrator::request_stop() noexcept {
   {
     const std::lock_guard lock(mutex_);
     stop_.store(true);
   }
   changed_.notify_all();
   compactor_.limiter().interrupt();
-  if (thread_.joinable()) thread_.join();
 }
 
 std::string Migrator::failure() const {

@@ -30,6 +30,8 @@ class Migrator {
 
   // Ends the threads; what they were doing is left for the next open.
   void stop() noexcept;
+  // The same without waiting for it. Any thread.
+  void request_stop() noexcept;
 
   // Returns when all is in the new layout. Cancelling before the switch leaves everything as it
   // was; later the migration goes on in the background and only the waiting ends.

@@ -72,14 +72,18 @@ Status Operations::compact(const Progress& progress) {
   const std::lock_guard one(compacting_);
   core_.seal_all();
   const std::size_t trees = core_.version()->current.trees.size();
-  const std::atomic<bool> stop{false};
   for (std::size_t tree = 0; tree < trees; ++tree) {
     if (progress && !progress(tree, trees)) return std::unexpected(cancelled());
-    const Pace pace(&compactor_.limiter(), &stop);
+    const Pace pace(&compactor_.limiter(), &stop_);
     if (const Status done = compactor_.compact_tree(tree, pace); !done) return done;
   }
   if (progress) progress(trees, trees);
   return {};
+}
+
+void Operations::interrupt() noexcept {
+  stop_.store(true);
+  migrator_.request_stop();  // wakes whoever is held back, too
 }
 
 Status Operations::migrate(const MigrateTarget& target, const Progress& progress) {

@@ -2,6 +2,7 @@
 // one long operation at a time.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -31,6 +32,7 @@ class Operations final : public Maintenance {
                                      const std::function<Status(const Item&)>& item,
                                      const Progress& progress) override;
   Result<std::uint64_t> delete_tenant(std::uint16_t tenant, const Progress& progress) override;
+  void interrupt() noexcept override;
 
  private:
   // All items of a tenant (or of all) in all tables, with progress. The sequence of the newest
@@ -44,6 +46,7 @@ class Operations final : public Maintenance {
   Migrator& migrator_;
   Writer& writer_;
   std::mutex compacting_;
+  std::atomic<bool> stop_{false};
 };
 
 }  // namespace sluice::controlplane::store
