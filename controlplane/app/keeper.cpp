@@ -26,6 +26,7 @@ store::IndexOptions options_of(const config::Store& config) {
   options.overlay_bytes = config.overlay_mb * kMiB;
   options.workers = config.workers;
   options.bytes_per_second = config.rate_mb * kMiB;
+  options.serves_lookups = false;  // the registry answers; the store is read at start, and exported
   return options;
 }
 static_assert(static_cast<int>(store::Fsync::kEach) == static_cast<int>(config::StoreSync::kEach) &&

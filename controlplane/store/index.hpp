@@ -46,6 +46,8 @@ struct IndexOptions {
   std::uint64_t bytes_per_second = 0;  // what compaction may write; 0: no limit. It is exceeded
                                        // rather than let writes stop
   bool verify_after_open = true;       // check every file in the background after opening
+  bool serves_lookups = true;  // what they touch is copied into huge pages, 12 to 32 bytes a key;
+                               // false: only snapshots are read
 };
 
 inline constexpr unsigned kMaxLookup = 64;

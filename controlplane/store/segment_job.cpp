@@ -64,6 +64,7 @@ Result<SegmentPtr> merge_to_segment(Core& core, const Layout& layout, Form form,
                                     .max_sequence = info->max_sequence,
                                     .checksum = info->checksum});
   if (!segment) return segment;
+  if (!core.options().serves_lookups) return segment;
   if (const Status loaded = (*segment)->segment().load_hot(); !loaded) {
     (*segment)->set_obsolete();
     return std::unexpected(loaded.error());

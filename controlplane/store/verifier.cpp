@@ -45,13 +45,10 @@ void Verifier::run() {
         core_.counters().verified_bytes.fetch_add(more);
         return pace.spend(more);
       };
-      const Status good = verify ? segment->segment().verify(progress) : Status{};
+      Status good = verify ? segment->segment().verify(progress) : Status{};
       if (stop_.load()) return;
-      if (!good) {
-        core_.quarantine(*segment, good.error());
-      } else if (const Status loaded = segment->segment().load_hot(); !loaded) {
-        core_.quarantine(*segment, loaded.error());
-      }
+      if (good && core_.options().serves_lookups) good = segment->segment().load_hot();
+      if (!good) core_.quarantine(*segment, good.error());
     }
     segment.reset();  // a file that compaction has replaced is let go
   }
