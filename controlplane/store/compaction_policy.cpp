@@ -13,12 +13,6 @@ constexpr std::uint64_t kLargeMerge = 8;
 constexpr double kSomeReads = 10;
 constexpr double kManyReads = 100;
 
-// Measured at 10 M keys: an overlay and a second segment add some 100 cycles to a lookup in a batch
-// of 64; to merge an entry costs about a thousand.
-constexpr std::uint64_t kLookupsPerMerged = 10;
-constexpr std::uint64_t kFewAbove = 1U << 16;
-constexpr std::uint64_t kSmallShare = 64;
-
 }  // namespace
 
 CompactionPolicy choose_policy(std::uint64_t entries, std::uint64_t unit,
@@ -59,11 +53,6 @@ std::optional<MergeRange> plan_merge(std::span<const SegmentShape> newest_first,
     merged += newest_first[++last].entries;
   if (last >= 2 && merged > kLargeMerge * unit) return MergeRange{.first = 1, .count = last};
   return MergeRange{.first = 0, .count = last + 1};
-}
-
-bool worth_one_segment(std::uint64_t entries, std::uint64_t above, std::uint64_t lookups) noexcept {
-  return above >= std::max(kFewAbove, entries / kSmallShare) &&
-         lookups / kLookupsPerMerged >= entries;
 }
 
 }  // namespace sluice::controlplane::store

@@ -16,7 +16,7 @@ inline constexpr std::size_t kMaxSegments = 4;
 
 struct SegmentShape {
   std::uint64_t entries = 0;
-  bool busy = false;  // part of a merge that runs
+  bool busy = false;  // part of a merge that runs, or damaged: to be left alone
 };
 
 struct CompactionPolicy {
@@ -45,12 +45,5 @@ struct MergeRange {
 // What to merge in the background; nothing: the tree is in shape, or a merge of it runs.
 std::optional<MergeRange> plan_merge(std::span<const SegmentShape> newest_first, std::uint64_t unit,
                                      const CompactionPolicy& policy) noexcept;
-
-// Whether everything shall become one segment per tree, for the sake of reads alone. `entries` of
-// the index; of them, `above` are not in the oldest segment of their tree; `lookups` since that was
-// last done, or since the start. True once the lookups have paid for the levels above the oldest
-// what the merge costs: so both together never cost more than twice what the best moment would
-// have (the ski-rental rule). Never for a few entries, which stay in the cache.
-bool worth_one_segment(std::uint64_t entries, std::uint64_t above, std::uint64_t lookups) noexcept;
 
 }  // namespace sluice::controlplane::store

@@ -43,6 +43,28 @@ std::uint64_t segment_entries(const Tree& tree) noexcept {
   return sum;
 }
 
+std::uint64_t segment_bytes(const Tree& tree) noexcept {
+  std::uint64_t sum = 0;
+  for (const SegmentPtr& segment : tree.segments)
+    sum += segment->ref().bytes;
+  return sum;
+}
+
+bool is_damaged(const Tree& tree) noexcept {
+  return std::ranges::any_of(tree.segments, [](const auto& segment) { return segment->damaged(); });
+}
+
+MergeForReads::Census census_of(const Version& version, std::uint64_t lookups) noexcept {
+  MergeForReads::Census census{.lookups = lookups};
+  for (const Tree& tree : version.current.trees) {
+    if (is_damaged(tree)) continue;
+    const std::uint64_t all = overlay_entries(tree) + segment_entries(tree);
+    census.entries += all;
+    census.above += all - (tree.segments.empty() ? 0 : tree.segments.back()->ref().entries);
+  }
+  return census;
+}
+
 }  // namespace
 
 Compactor::Compactor(Core& core) : core_(core), limiter_(core.options().bytes_per_second) {
@@ -94,8 +116,12 @@ void Compactor::run_thread(Work work) {
   name_thread(work == Work::kFlush ? "store-flush" : "store-merge");
   std::uint64_t seen = 0;
   while (!stop_.load()) {
-    if (work == Work::kFlush) bound_log();
-    if (work == Work::kMerge) observe_load();
+    if (work == Work::kFlush) {
+      bound_log();
+      observe_urgency();
+    } else {
+      observe_load();
+    }
     if (const auto job = take(work)) {
       // Flushes are not held back: writes wait for them.
       const Status done = run(*job, Pace(work == Work::kMerge ? &limiter_ : nullptr, &stop_));
@@ -120,8 +146,9 @@ std::optional<Compactor::Job> Compactor::take(Work work) {
     const auto version = core_.version();
     lock.lock();
     if (events != events_) continue;
-    if (paused_ != 0) return std::nullopt;
+    if (paused_ != 0 || (work == Work::kMerge && no_merges_ != 0)) return std::nullopt;
     auto job = work == Work::kFlush ? plan_flush_of(*version) : plan_merge_of(*version);
+    if (!job && work == Work::kMerge) job = plan_for_reads(*version);
     if (job) mark(*job, true);
     return job;
   }
@@ -147,35 +174,14 @@ std::optional<Compactor::Job> Compactor::plan_flush_of(const Version& version) c
     const auto with = plan_flush(shapes_of(tree), segment_limit(version));
     const std::uint64_t sequence = tree.sealed.back()->min_sequence();
     if (!with || (best && sequence >= best_sequence)) continue;
-    best = job_of(version, i, true, 0, *with);
+    best = job_of(Why::kFlush, version, i, 0, *with);
     best_sequence = sequence;
   }
   return best;
 }
 
-// A tree that shall become one segment, once its overlays are written out and no merge of it runs.
-// There is room for flushes meanwhile: a tree without any is left to the policy first.
-std::optional<Compactor::Job> Compactor::plan_whole_of(const Version& version) {
-  const std::vector<Tree>& trees = version.current.trees;
-  // A migration makes other trees.
-  if (version.old || (!to_one_.empty() && *to_one_.rbegin() >= trees.size())) to_one_.clear();
-  for (auto at = to_one_.begin(); at != to_one_.end();) {
-    const std::size_t i = *at;
-    const auto shapes = shapes_of(trees[i]);
-    if (!trees[i].sealed.empty() || shapes.size() >= segment_limit(version) ||
-        std::ranges::any_of(shapes, &SegmentShape::busy)) {
-      ++at;
-      continue;
-    }
-    at = to_one_.erase(at);
-    if (shapes.size() >= 2) return job_of(version, i, false, 0, shapes.size());
-  }
-  return std::nullopt;
-}
-
 // The tree with the most segments comes first.
-std::optional<Compactor::Job> Compactor::plan_merge_of(const Version& version) {
-  if (auto whole = plan_whole_of(version)) return whole;
+std::optional<Compactor::Job> Compactor::plan_merge_of(const Version& version) const {
   std::optional<Job> best;
   std::size_t best_count = 0;
   for (std::size_t i = 0; i < version.current.trees.size(); ++i) {
@@ -185,17 +191,39 @@ std::optional<Compactor::Job> Compactor::plan_merge_of(const Version& version) {
     const std::uint64_t unit = core_.overlay_bytes(layout, tree.form) / Overlay::kBytesPerNumber;
     const auto range = plan_merge(shapes_of(tree), unit, policy_);
     if (!range) continue;
-    best = job_of(version, i, false, range->first, range->count);
+    best = job_of(Why::kPolicy, version, i, range->first, range->count);
     best_count = tree.segments.size();
   }
   return best;
 }
 
-Compactor::Job Compactor::job_of(const Version& version, std::size_t tree, bool with_sealed,
+std::optional<Compactor::Job> Compactor::plan_for_reads(const Version& version) {
+  if (version.old) for_reads_.drop();
+  const auto tree = for_reads_.take([&](std::size_t i) { return state_for_reads(version, i); });
+  if (!tree) return std::nullopt;
+  return job_of(Why::kReads, version, *tree, 0, version.current.trees[*tree].segments.size());
+}
+
+// There must be room for flushes while it is merged, in the tree and on the disk: nobody needs
+// this.
+MergeForReads::Tree Compactor::state_for_reads(const Version& version, std::size_t tree) const {
+  if (tree >= version.current.trees.size()) return MergeForReads::Tree::kDone;
+  const Tree& of = version.current.trees[tree];
+  if (is_damaged(of)) return MergeForReads::Tree::kDone;
+  if (!of.sealed.empty() || of.segments.size() >= segment_limit(version) ||
+      std::ranges::any_of(shapes_of(of), &SegmentShape::busy))
+    return MergeForReads::Tree::kLater;
+  if (of.segments.size() < 2) return MergeForReads::Tree::kDone;
+  const auto space = core_.fs().space(core_.directory());
+  return space && space->free_bytes / 2 >= segment_bytes(of) ? MergeForReads::Tree::kReady
+                                                             : MergeForReads::Tree::kDone;
+}
+
+Compactor::Job Compactor::job_of(Why why, const Version& version, std::size_t tree,
                                  std::size_t first, std::size_t count) const {
   const Tree& of = version.current.trees[tree];
-  Job job{.layout = version.current.layout->id, .tree = tree};
-  if (with_sealed) job.sealed = of.sealed;
+  Job job{.why = why, .layout = version.current.layout->id, .tree = tree};
+  if (why == Why::kFlush || why == Why::kAsked) job.sealed = of.sealed;
   const auto begin = of.segments.begin() + static_cast<std::ptrdiff_t>(first);
   job.segments.assign(begin, begin + static_cast<std::ptrdiff_t>(count));
   job.bottom = !version.old && first + count == of.segments.size();
@@ -203,7 +231,10 @@ Compactor::Job Compactor::job_of(const Version& version, std::size_t tree, bool 
 }
 
 void Compactor::mark(const Job& job, bool begins) {
-  running_ += begins ? 1 : -1;
+  const int change = begins ? 1 : -1;
+  running_ += change;
+  if (job.why == Why::kFlush) flushing_now_ += change;
+  if (job.why == Why::kReads && !begins) for_reads_.finished();
   if (!job.sealed.empty()) {
     if (begins) {
       flushing_.insert(job.tree);
@@ -228,15 +259,21 @@ void Compactor::finish(const Job& job, const Status& status) {
     if (!failure_.empty()) spdlog::info("event=compaction_works_again");
     failure_.clear();
   } else if (!stop_.load()) {
-    ++failures_;
-    const std::uint64_t now = monotonic_ns();
-    if (now >= tell_again_ns_) {  // the texts differ from try to try
-      spdlog::error("event=compaction_failed error=\"{}\"", status.error().message());
-      tell_again_ns_ = now + kTellAgainNs;
-    }
-    failure_ = status.error().message();
+    tell_failure(job, status.error());
   }
   changed_.notify_all();
+}
+
+void Compactor::tell_failure(const Job& job, const Error& error) {
+  if (job.why == Why::kAsked) return;  // whoever asked is told
+  const std::uint64_t now = monotonic_ns();
+  if (now >= tell_again_ns_) {  // the texts differ from try to try
+    spdlog::error("event=compaction_failed error=\"{}\"", error.message());
+    tell_again_ns_ = now + kTellAgainNs;
+  }
+  if (job.why == Why::kReads) return;  // is not owed, and waits until it is worth it anew
+  ++failures_;
+  failure_ = error.message();
 }
 
 Result<SegmentPtr> Compactor::write_segment(const Version& version, const Job& job, Pace pace) {
@@ -294,20 +331,27 @@ void Compactor::bound_log() {
   if (core_.log().metrics().live_bytes > limit) core_.seal_all();
 }
 
+// By the thread that flushes, since merges may be held back by the very limit.
+void Compactor::observe_urgency() {
+  const auto version = core_.version();
+  limiter_.set_urgent(std::ranges::any_of(version->current.trees, [](const Tree& tree) {
+    return tree.sealed.size() >= kUrgentSealed;
+  }));
+}
+
 void Compactor::observe_load() {
   const std::uint64_t now = monotonic_ns();
-  const auto version = core_.version();
-  bool urgent = false;
-  std::uint64_t entries = 0;
-  for (const Tree& tree : version->current.trees) {
-    urgent = urgent || tree.sealed.size() >= kUrgentSealed;
-    entries += segment_entries(tree);
-  }
-  limiter_.set_urgent(urgent);
   std::unique_lock lock(mutex_);
   if (now - observed_ns_ < kObserveNs) return;
+  observed_ns_ = now;
+  lock.unlock();
+  const auto version = core_.version();
+  std::uint64_t entries = 0;
+  for (const Tree& tree : version->current.trees)
+    entries += segment_entries(tree);
   const std::uint64_t lookups = core_.epochs().totals().lookups;
   const std::uint64_t writes = core_.counters().writes.load();
+  lock.lock();
   const double reads_per_write =
       static_cast<double>(lookups - seen_lookups_) /
       static_cast<double>(std::max<std::uint64_t>(1, writes - seen_writes_));
@@ -316,33 +360,18 @@ void Compactor::observe_load() {
     const std::uint64_t unit = core_.options().overlay_bytes / Overlay::kBytesPerNumber;
     policy_ = choose_policy(entries, unit, reads_per_write);
   }
-  observed_ns_ = now;
   seen_lookups_ = lookups;
   seen_writes_ = writes;
-  const bool to_one = reads_want_one(*version);
+  const bool worth = !version->old && for_reads_.worth(census_of(*version, lookups));
   lock.unlock();
-  if (to_one) make_one(*version);
+  if (worth) start_for_reads(version->current.trees.size());
 }
 
-bool Compactor::reads_want_one(const Version& version) {
-  std::uint64_t entries = 0;
-  std::uint64_t above = 0;
-  for (const Tree& tree : version.current.trees) {
-    const std::uint64_t all = overlay_entries(tree) + segment_entries(tree);
-    entries += all;
-    above += all - (tree.segments.empty() ? 0 : tree.segments.back()->ref().entries);
-  }
-  if (version.old || !worth_one_segment(entries, above, seen_lookups_ - paid_from_)) return false;
-  paid_from_ = seen_lookups_;
-  return true;
-}
-
-void Compactor::make_one(const Version& version) {
+void Compactor::start_for_reads(std::size_t trees) {
   core_.seal_all();  // before: a tree with nothing sealed is ready to be merged
   {
     const std::lock_guard lock(mutex_);
-    for (std::size_t i = 0; i < version.current.trees.size(); ++i)
-      to_one_.insert(i);
+    for_reads_.start(trees);
   }
   notify();
 }
@@ -379,7 +408,7 @@ Status Compactor::compact_tree(std::size_t tree, Pace pace) {
       // One segment that was a bottom when it was written has nothing to drop.
       return {};
     }
-    const bool busy = flushing_.contains(tree) || paused_ != 0 ||
+    const bool busy = flushing_.contains(tree) || no_merges_ != 0 ||
                       std::ranges::any_of(of.segments, [&](const SegmentPtr& segment) {
                         return busy_files_.contains(segment->ref().file);
                       });
@@ -388,7 +417,7 @@ Status Compactor::compact_tree(std::size_t tree, Pace pace) {
       if (stop_.load()) return fail(ErrorCode::kUnavailable, "the store is closing");
       continue;
     }
-    const Job job = job_of(*version, tree, true, 0, of.segments.size());
+    const Job job = job_of(Why::kAsked, *version, tree, 0, of.segments.size());
     mark(job, true);
     lock.unlock();
     const Status done = run(job, pace);
@@ -417,8 +446,11 @@ std::uint64_t Compactor::debt_bytes(const Tree& tree) const {
   return debt;
 }
 
+// Merges first, which may take long: meanwhile what is sealed is still written out.
 Compactor::Pause::Pause(Compactor& compactor) : compactor_(compactor) {
   std::unique_lock lock(compactor_.mutex_);
+  ++compactor_.no_merges_;
+  compactor_.changed_.wait(lock, [&] { return compactor_.running_ == compactor_.flushing_now_; });
   ++compactor_.paused_;
   compactor_.changed_.wait(lock, [&] { return compactor_.running_ == 0; });
 }
@@ -427,6 +459,7 @@ Compactor::Pause::~Pause() {
   {
     const std::lock_guard lock(compactor_.mutex_);
     --compactor_.paused_;
+    --compactor_.no_merges_;
     ++compactor_.events_;
   }
   compactor_.changed_.notify_all();

@@ -18,6 +18,7 @@
 #include "controlplane/store/compaction_policy.hpp"
 #include "controlplane/store/core.hpp"
 #include "controlplane/store/entry_source.hpp"
+#include "controlplane/store/merge_for_reads.hpp"
 #include "controlplane/store/pace.hpp"
 
 namespace sluice::controlplane::store {
@@ -61,7 +62,11 @@ class Compactor {
   std::uint64_t debt_bytes(const Tree& tree) const;
 
  private:
+  // Who wants it: writes wait for a flush, the policy for a merge; the third is for reads that go
+  // on, the fourth somebody waits for.
+  enum class Why : std::uint8_t { kFlush, kPolicy, kReads, kAsked };
   struct Job {
+    Why why = Why::kPolicy;
     std::uint32_t layout = 0;
     std::size_t tree = 0;
     std::vector<std::shared_ptr<const Overlay>> sealed;  // newest first
@@ -74,18 +79,20 @@ class Compactor {
   // Takes a job and marks what it reads; nothing when there is none.
   std::optional<Job> take(Work work);
   std::optional<Job> plan_flush_of(const Version& version) const;
-  std::optional<Job> plan_merge_of(const Version& version);
-  std::optional<Job> plan_whole_of(const Version& version);
-  Job job_of(const Version& version, std::size_t tree, bool with_sealed, std::size_t first,
+  std::optional<Job> plan_merge_of(const Version& version) const;
+  std::optional<Job> plan_for_reads(const Version& version);
+  MergeForReads::Tree state_for_reads(const Version& version, std::size_t tree) const;
+  Job job_of(Why why, const Version& version, std::size_t tree, std::size_t first,
              std::size_t count) const;
   void mark(const Job& job, bool begins);
   std::vector<SegmentShape> shapes_of(const Tree& tree) const;
   void finish(const Job& job, const Status& status);
   Status run(const Job& job, Pace pace);
   Result<SegmentPtr> write_segment(const Version& version, const Job& job, Pace pace);
+  void tell_failure(const Job& job, const Error& error);
+  void observe_urgency();
   void observe_load();
-  bool reads_want_one(const Version& version);
-  void make_one(const Version& version);
+  void start_for_reads(std::size_t trees);
   void bound_log();
 
   Core& core_;
@@ -97,7 +104,9 @@ class Compactor {
   std::condition_variable changed_;
   std::uint64_t events_ = 0;  // whatever may have made new work or room
   int running_ = 0;
-  int paused_ = 0;
+  int flushing_now_ = 0;            // of them
+  int no_merges_ = 0;               // pauses that wait for the merges to end
+  int paused_ = 0;                  // pauses that wait for all
   std::set<std::size_t> flushing_;  // trees whose sealed overlays are being written
   std::set<std::uint64_t> busy_files_;
   std::string failure_;
@@ -107,8 +116,7 @@ class Compactor {
   std::uint64_t seen_lookups_ = 0;
   std::uint64_t seen_writes_ = 0;
   std::uint64_t observed_ns_ = 0;
-  std::uint64_t paid_from_ = 0;   // lookups at the last time that everything was to become one
-  std::set<std::size_t> to_one_;  // trees that shall become one segment
+  MergeForReads for_reads_;
 
   std::vector<std::thread> threads_;
 };

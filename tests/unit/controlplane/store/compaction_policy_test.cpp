@@ -96,13 +96,5 @@ TEST(CompactionPolicy, TwoSegmentsFarApartStay) {
   EXPECT_EQ(plan_merge(Shapes{{2}}, 1, eager), std::nullopt);
 }
 
-TEST(CompactionPolicy, ReadsPayForOneSegmentBeforeItIsMade) {
-  EXPECT_FALSE(worth_one_segment(1'000'000, 500'000, 9'999'999));
-  EXPECT_TRUE(worth_one_segment(1'000'000, 500'000, 10'000'000));
-  EXPECT_FALSE(worth_one_segment(100'000'000, 1'000'000, UINT64_MAX));  // a small share
-  EXPECT_FALSE(worth_one_segment(100'000, 60'000, UINT64_MAX));         // few: in the cache
-  EXPECT_TRUE(worth_one_segment(70'000, 70'000, 700'000));
-}
-
 }  // namespace
 }  // namespace sluice::controlplane::store
