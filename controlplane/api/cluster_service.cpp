@@ -110,10 +110,11 @@ grpc::Status ClusterService::ListKeys(grpc::ServerContext*, const api::ListKeysR
 }
 
 Result<membership::Key> ClusterService::key_of(const api::StepKeyRequest& request) {
-  if (request.step() != api::KEY_ADD) return subsystems_.membership->find_key(request.key());
+  const auto step = static_cast<membership::KeyStep>(request.step());
+  if (request.step() != api::KEY_ADD) return subsystems_.membership->find_key(request.key(), step);
   if (request.key().empty()) return membership::Key::random();
   // A key that is here already may be handed round again.
-  if (auto key = subsystems_.membership->find_key(request.key())) return key;
+  if (auto key = subsystems_.membership->find_key(request.key(), step)) return key;
   return membership::Key::from_base64(request.key());
 }
 

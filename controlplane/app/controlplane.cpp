@@ -2,7 +2,6 @@
 
 #include <google/protobuf/stubs/logging.h>
 #include <spdlog/spdlog.h>
-#include <sys/random.h>
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 #include <asio/signal_set.hpp>
@@ -24,6 +23,7 @@
 #include "controlplane/host/netlink.hpp"
 #include "controlplane/metrics/metrics.hpp"
 #include "sluice/base/clock.hpp"
+#include "sluice/base/random.hpp"
 
 namespace sluice::controlplane {
 
@@ -38,14 +38,6 @@ constexpr std::uint64_t kFirstAnswersNs = 2 * kNsPerSecond;
 // When it has not answered for all of them by then, it takes what is left of the sweep's delay.
 constexpr std::uint64_t kLastAnswersNs = 10 * kNsPerSecond;
 constexpr std::uint64_t kInterfacesNs = 2 * kNsPerSecond;  // for host interfaces to appear
-
-SipKey random_key() {
-  std::array<std::uint8_t, 16> bytes{};
-  // Cannot fail for so few bytes once the system has started (getrandom(2)).
-  while (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
-  }
-  return SipKey::of(bytes);
-}
 
 Time now() {
   return {monotonic_ns(), realtime_ns()};
@@ -80,7 +72,7 @@ struct ControlPlane::Impl final : public Runtime {
   std::unique_ptr<LockFile> run_lock;
   std::unique_ptr<Keeper> keeper;
   asio::io_context io{1};
-  SipKey sip_key = random_key();
+  SipKey sip_key = SipKey::of(random_bytes<16>());
   Programmer programmer;
   Tenants tenants;
   Registry registry{sip_key};

@@ -21,7 +21,6 @@ class InternPool {
   // A reference more to these bytes.
   Id acquire(std::string_view bytes);
   Id acquire(ByteView bytes) { return acquire(text(bytes)); }
-  void retain(Id id) noexcept { ++slots_[id].references; }
   // The last one frees the bytes and the number.
   void release(Id id) noexcept;
   Id find(std::string_view bytes) const noexcept;

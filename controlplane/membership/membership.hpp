@@ -95,9 +95,9 @@ class Membership {
   // may come back. others_too: members that do not tell, or are away, have been seen to by other
   // means.
   Status key_step(KeyStep step, const Key& key, bool others_too);
-  // A key of this member, or one that an order given here was about lately, by its fingerprint or
-  // the beginning of it.
-  Result<Key> find_key(const std::string& fingerprint);
+  // A key of this member by its fingerprint or the beginning of it; to be removed, also one that an
+  // order given here was about lately.
+  Result<Key> find_key(const std::string& fingerprint, KeyStep step);
 
   // Those after the given number; waits for one up to the time. The oldest are given up first.
   std::vector<ClusterEvent> events_after(std::uint64_t sequence, std::uint64_t wait_ns);

@@ -39,6 +39,7 @@ struct Membership::Impl {
   KeyOrderFilter orders;
   std::vector<KeyOrder> given;  // by our operator, lately
   asio::steady_timer repeat_timer{io};
+  std::size_t repeat_from = 0;
   std::string label;
   Driver::OnLog on_log;
   LogLimits log_limits;

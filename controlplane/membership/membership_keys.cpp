@@ -15,6 +15,7 @@ namespace {
 // With the step: a later order replaces an earlier one.
 constexpr std::uint64_t kKeyOrderKey = 0x5300;
 constexpr auto kRepeatEvery = std::chrono::seconds(2);
+constexpr std::size_t kRepeatedAtOnce = 64;
 
 }  // namespace
 
@@ -87,8 +88,13 @@ void Membership::Impl::repeat_orders() {
       if (!follows(order, fingerprints))
         missed.emplace_back(member.address, encode_key_order(order));
   }
-  for (const auto& [address, message] : missed)
+  // Just after an order most seem to have missed it: some of them at a time.
+  const std::size_t count = std::min(missed.size(), kRepeatedAtOnce);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto& [address, message] = missed[(repeat_from + i) % missed.size()];
     driver->send_user_to(address, message);
+  }
+  repeat_from += count;
 }
 
 // Each passes on what was news to it.
@@ -213,7 +219,7 @@ Status Membership::key_step(KeyStep step, const Key& key, bool others_too) {
   });
 }
 
-Result<Key> Membership::find_key(const std::string& fingerprint) {
+Result<Key> Membership::find_key(const std::string& fingerprint, KeyStep step) {
   return impl_->on_thread([&]() -> Result<Key> {
     std::vector<Key> found;
     const auto look_at = [&](const Key& key) {
@@ -225,9 +231,10 @@ Result<Key> Membership::find_key(const std::string& fingerprint) {
       for (const auto& key : ring->keys())
         look_at(key);
     }
-    // One that was just removed, so that this can be said again.
-    for (const KeyOrder& order : impl_->given)
-      look_at(order.key);
+    if (step == KeyStep::kRemove) {  // so that it can be said again
+      for (const KeyOrder& order : impl_->given)
+        look_at(order.key);
+    }
     if (found.size() == 1) return found[0];
     return fail(found.empty() ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument,
                 fmt::format("{} key begins with '{}'; see `sluice cluster keys list`",

@@ -34,7 +34,6 @@ class Suspicion {
   std::uint64_t started_ns() const noexcept { return start_ns_; }
   std::uint64_t ends_ns() const noexcept;
   std::uint32_t confirmations() const noexcept { return confirmations_; }
-  std::uint32_t needed() const noexcept { return times_.confirmations; }
 
  private:
   SuspicionTimes times_;

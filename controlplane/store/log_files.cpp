@@ -217,13 +217,6 @@ Status LogFiles::trim() {
   return reserved_ > length_ ? active_->truncate(length_) : Status{};
 }
 
-bool LogFiles::all_durable() const {
-  const std::lock_guard lock(mutex_);
-  return std::ranges::all_of(files_, [](const Live& live) {
-    return live.name_synced && live.synced == live.about.length;
-  });
-}
-
 std::vector<LogEnd::KeptFile> LogFiles::list() const {
   const std::lock_guard lock(mutex_);
   std::vector<LogEnd::KeptFile> files;

@@ -43,7 +43,6 @@ class LogFiles {
   std::uint64_t durable_sequence() const noexcept {
     return durable_sequence_.load(std::memory_order_acquire);  // sync()'s store
   }
-  bool all_durable() const;
   std::vector<LogEnd::KeptFile> list() const;
   void add_to(LogMetrics& metrics) const;
 

@@ -235,7 +235,6 @@ void PhfPartBuilder::evict_for(std::uint32_t bucket, std::uint8_t seed, std::uin
     queue_.push_back(std::uint64_t{size_of(victim)} << 32 | victim);
     std::ranges::push_heap(queue_);
     ++part_evictions_;
-    ++evictions_;
   }
 }
 

@@ -54,7 +54,6 @@ class PhfPartBuilder {
   Result<std::uint8_t> build(std::span<const Hash128> keys, std::span<std::uint8_t> pilots);
 
   // How many buckets were thrown out, and seeds failed, in all parts so far.
-  std::uint64_t evictions() const noexcept { return evictions_; }
   std::uint64_t failed_seeds() const noexcept { return failed_seeds_; }
 
  private:
@@ -94,7 +93,6 @@ class PhfPartBuilder {
   std::array<std::uint32_t, kRecent> recent_{};  // buckets just placed by force: not thrown out
   std::size_t recent_next_ = 0;
   std::uint64_t part_evictions_ = 0;
-  std::uint64_t evictions_ = 0;
   std::uint64_t failed_seeds_ = 0;
 };
 

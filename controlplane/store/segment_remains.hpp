@@ -18,13 +18,12 @@ namespace sluice::controlplane::store {
 
 class SegmentRemains {
  public:
-  // One flipped bit in the header is mended (in memory) and told by mended(). kCorrupt: nothing of
+  // One flipped bit in the header is mended (in memory) and told by damage(). kCorrupt: nothing of
   // it can be read.
   static Result<SegmentRemains> open(Fs& fs, const std::string& path);
 
   const SegmentInfo& info() const noexcept { return info_; }
   const std::string& path() const noexcept { return path_; }
-  bool mended() const noexcept { return mended_; }
 
   // All entries that are left, in order, but each key's oldest first: as they were written. The
   // spans are valid during the call. An error of `each` ends it. Returns how many there were.

@@ -54,8 +54,4 @@ void NegativeCache::forget(const Id& id) noexcept {
   }
 }
 
-void NegativeCache::clear() noexcept {
-  std::ranges::fill(sets_, Set{});
-}
-
 }  // namespace sluice::dataplane

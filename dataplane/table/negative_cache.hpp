@@ -43,7 +43,6 @@ class NegativeCache {
 
   // The question could not be put (rate limit, ring full): the id is as if never seen.
   void forget(const Id& id) noexcept;
-  void clear() noexcept;
   std::size_t entries() const noexcept { return sets_.size() * kWays; }
 
  private:

@@ -30,9 +30,9 @@
 namespace sluice::agent {
 
 struct Options {
-  std::string name;      // organisation/namespace/service/instance; the id is made from it
-  std::optional<Id> id;  // instead of a name
-  std::uint16_t tenant = 0;
+  std::string name;            // organisation/namespace/service/instance; the id is made from it
+  std::optional<Id> id;        // instead of a name
+  std::uint16_t tenant = 0;    // from 1 on
   std::optional<Token> token;  // from the operator: `sluice agent token`
   Endpoint router;
   std::optional<Endpoint> local;  // bind here; otherwise the kernel chooses
@@ -70,6 +70,9 @@ class Agent {
     }
     if (!options.name.empty()) {
       if (auto ok = check_agent_name(options.name); !ok) return std::unexpected(ok.error());
+    }
+    if (options.tenant == 0) {
+      return fail(ErrorCode::kInvalidArgument, "an agent needs a tenant, a number from 1 on");
     }
     for (const auto& capability : options.capabilities) {
       if (auto ok = check_capability_name(capability); !ok) return std::unexpected(ok.error());

@@ -22,7 +22,7 @@ inline std::uint64_t clock_ns(clockid_t clock) noexcept {
 inline std::uint64_t monotonic_ns() noexcept {
   return clock_ns(CLOCK_MONOTONIC);
 }
-// Since the Unix epoch: for the timestamps of messages only.
+// Since the Unix epoch, and set by people: for what others are told, not for measuring time.
 inline std::uint64_t realtime_ns() noexcept {
   return clock_ns(CLOCK_REALTIME);
 }

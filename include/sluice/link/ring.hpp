@@ -120,8 +120,6 @@ class RingConsumer {
     std::atomic_ref(ring_->consumer_waiting).store(0, std::memory_order_relaxed);
   }
 
-  std::uint64_t consumed() const noexcept { return tail_; }
-
  private:
   Ring<T, kCapacity>* ring_;
   std::uint64_t tail_ = 0;

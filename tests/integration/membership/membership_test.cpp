@@ -100,8 +100,8 @@ TEST_F(MembershipTest, KeysChangeInStepsThatAreSafe) {
   for (const auto* name : {"a", "b", "c"})
     EXPECT_EQ(load_keys(folder_ + "/" + name + ".keys").value(), std::vector<Key>{fresh}) << name;
   EXPECT_EQ(alive(a), 3U);
-  EXPECT_EQ(a.find_key(fresh.fingerprint().substr(0, 4)).value(), fresh);
-  EXPECT_EQ(a.find_key("").error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(a.find_key(fresh.fingerprint().substr(0, 4), KeyStep::kUse).value(), fresh);
+  EXPECT_EQ(a.find_key("", KeyStep::kUse).error().code(), ErrorCode::kNotFound);
 }
 
 // Half a cluster behind a broken link must not find the door locked when it comes back.
@@ -156,7 +156,8 @@ TEST_F(MembershipTest, KeyOrdersAreRepeatedUntilAllFollow) {
   EXPECT_TRUE(within(10s, [&] { return with_fresh() == 3; }));
   ASSERT_TRUE(a.key_step(KeyStep::kRemove, fresh, false));
   EXPECT_TRUE(within(10s, [&] { return with_fresh() == 0; }));
-  const auto again = a.find_key(fresh.fingerprint());
+  EXPECT_FALSE(a.find_key(fresh.fingerprint(), KeyStep::kAdd)) << "it is gone";
+  const auto again = a.find_key(fresh.fingerprint(), KeyStep::kRemove);
   ASSERT_TRUE(again) << "the order can be repeated";
   EXPECT_TRUE(a.key_step(KeyStep::kRemove, *again, false));
 }

@@ -276,6 +276,7 @@ TEST_F(Traffic, PingSaysWhyNobodyAnswers) {
   // A registered agent that never reads its socket.
   agent::Options silent;
   silent.name = "t/t/silent/1";
+  silent.tenant = 1;
   silent.router = *parse_endpoint(switch_.endpoint());
   auto other = agent::Agent::create(silent);
   ASSERT_TRUE(other && other->register_with_router(5s));

@@ -8,6 +8,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "controlplane/store/index.hpp"
@@ -117,6 +118,25 @@ TEST_F(IndexFault, AMigrationThatFailsLeavesNoFilesBehind) {
   open();
   ASSERT_TRUE(index_->maintenance().migrate({.lanes = 4}, {}));
   EXPECT_EQ(index_->metrics().lanes, 4U);
+  expect_same();
+}
+
+TEST_F(IndexFault, ACompactionCanBeInterrupted) {
+  open();
+  write(2000);
+  index_.reset();
+  auto slow = Index::open(fs_, {.directory = "/store",
+                                .tables = test::model_tables(),
+                                .overlay_bytes = 1 << 19,
+                                .bytes_per_second = 1024});
+  ASSERT_TRUE(slow) << slow.error().message();
+  index_ = *std::move(slow);
+  Status compacted;
+  std::thread compacting([&] { compacted = index_->maintenance().compact({}); });
+  index_->maintenance().interrupt();
+  compacting.join();  // it would take minutes
+  ASSERT_FALSE(compacted);
+  EXPECT_EQ(compacted.error().code(), ErrorCode::kUnavailable);
   expect_same();
 }
 

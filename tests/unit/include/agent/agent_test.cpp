@@ -244,6 +244,10 @@ TEST(Agent, BatchesGoBothWaysInOrderAndMalformedOnesAreCounted) {
 TEST(Agent, RefusesWhatCannotWorkBeforeSending) {
   Options o;
   o.router = *parse_endpoint("127.0.0.1:1");
+  o.name = "a/b/c/d";
+  EXPECT_FALSE(Agent::create(o));  // no tenant
+  o.tenant = 1;
+  o.name.clear();
   EXPECT_FALSE(Agent::create(o));  // neither name nor id
   o.name = "not-a-name";
   EXPECT_FALSE(Agent::create(o));
