@@ -57,6 +57,12 @@ struct InBand::Request {
     return type() == MessageType::kResolve ? MessageType::kResolveReply
                                            : MessageType::kRegisterReply;
   }
+  Requester who() const {
+    return {.id = envelope.source,
+            .tenant = envelope.tenant.get(),
+            .endpoint = from,
+            .timestamp_ns = envelope.timestamp_ns.get()};
+  }
 };
 
 InBand::InBand(Registry& registry, const Tenants& tenants, const SipKey& key, InBandOptions options)
@@ -227,8 +233,7 @@ InBand::Outcome InBand::do_unregister(const Request& request) {
   if (!body.ParseFromString(request.body)) {
     return refuse(request, agent::BAD_REQUEST, "the body is no unregistration");
   }
-  const auto done = registry_.unregister(request.envelope.source,
-                                         request.envelope.timestamp_ns.get(), request.now);
+  const auto done = registry_.unregister(request.who(), request.now);
   if (!done) return refuse(request, status_of(done.error()), done.error().message());
   ++counters_.accepted;
   agent::RegisterReply reply;
@@ -257,10 +262,8 @@ InBand::Outcome InBand::do_resolve(const Request& request) {
       (body.has_id() && body.id().size() != 16)) {
     return refuse(request, agent::BAD_REQUEST, "the body does not say what to resolve");
   }
-  if (auto ok =
-          registry_.note_request(request.envelope.source, request.envelope.timestamp_ns.get());
-      !ok) {
-    return refuse(request, agent::BAD_TIME, ok.error().message());
+  if (auto ok = registry_.note_request(request.who()); !ok) {
+    return refuse(request, status_of(ok.error()), ok.error().message());
   }
   Id id;
   if (body.has_id()) {

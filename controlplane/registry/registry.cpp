@@ -192,10 +192,9 @@ Result<Registry::Granted> Registry::register_agent(const Registration& request, 
                                                  " belongs to the configuration of this router (" +
                                                  std::string(to_string(known.origin)) + ")");
     }
-    if (known.tenant != request.tenant) {
-      return fail(ErrorCode::kAlreadyExists,
-                  "agent " + to_string(request.id) + " is registered under another tenant");
-    }
+  }
+  if (auto ok = check_tenant(slot, request.id, request.tenant); !ok) {
+    return std::unexpected(ok.error());
   }
   if (auto ok = check_time(slot, request.id, request.timestamp_ns); !ok) {
     return std::unexpected(ok.error());
@@ -252,34 +251,49 @@ Result<Registry::Granted> Registry::register_agent(const Registration& request, 
   return result;
 }
 
-Status Registry::unregister(const Id& id, std::uint64_t timestamp_ns, Time now) {
-  const auto slot = find(id);
-  if (slot == kNoIndex && !departed_.contains(id)) {
-    return fail(ErrorCode::kNotFound, "no agent " + to_string(id));
+Status Registry::unregister(const Requester& who, Time now) {
+  const auto slot = find(who.id);
+  const auto departed = departed_.find(who.id);
+  if (slot == kNoIndex && (departed == departed_.end() || departed->second.tenant != who.tenant)) {
+    return fail(ErrorCode::kNotFound, "no agent " + to_string(who.id));
   }
   if (slot != kNoIndex && agents_[slot].origin != Origin::kRegistered) {
     return fail(ErrorCode::kAlreadyExists,
-                "agent " + to_string(id) + " belongs to the configuration of this router");
+                "agent " + to_string(who.id) + " belongs to the configuration of this router");
   }
-  if (auto ok = check_time(slot, id, timestamp_ns); !ok) return ok;
+  if (auto ok = check_tenant(slot, who.id, who.tenant); !ok) return ok;
+  if (auto ok = check_time(slot, who.id, who.timestamp_ns); !ok) return ok;
   if (slot == kNoIndex) {
-    departed_.find(id)->second.timestamp_ns = timestamp_ns;
-    if (journal_ != nullptr) journal_->changed(id, departed_.find(id)->second.tenant);
+    departed->second.timestamp_ns = who.timestamp_ns;
+    if (journal_ != nullptr) journal_->changed(who.id, departed->second.tenant);
     return {};
   }
-  remember_departed(agents_[slot], timestamp_ns, now);
+  if (agents_[slot].endpoint != who.endpoint) {
+    return fail(ErrorCode::kAlreadyExists, "agent " + to_string(who.id) +
+                                               " is registered from another endpoint since, " +
+                                               to_string(agents_[slot].endpoint));
+  }
+  remember_departed(agents_[slot], who.timestamp_ns, now);
   erase(slot);
   ++counters_.unregistered;
   return {};
 }
 
-Status Registry::note_request(const Id& id, std::uint64_t timestamp_ns) {
-  const auto slot = find(id);
-  if (auto ok = check_time(slot, id, timestamp_ns); !ok) return ok;
+Status Registry::note_request(const Requester& who) {
+  const auto slot = find(who.id);
+  if (auto ok = check_tenant(slot, who.id, who.tenant); !ok) return ok;
+  if (auto ok = check_time(slot, who.id, who.timestamp_ns); !ok) return ok;
   if (slot != kNoIndex && agents_[slot].lease != kNoIndex) {
-    leases_[agents_[slot].lease].request_timestamp_ns = timestamp_ns;
+    leases_[agents_[slot].lease].request_timestamp_ns = who.timestamp_ns;
   }
   return {};
+}
+
+// A token proves an id within its tenant only: each tenant can make one for any id.
+Status Registry::check_tenant(std::uint32_t slot, const Id& id, std::uint16_t tenant) const {
+  if (slot == kNoIndex || agents_[slot].tenant == tenant) return {};
+  return fail(ErrorCode::kAlreadyExists,
+              "agent " + to_string(id) + " is registered under another tenant");
 }
 
 Status Registry::check_time(std::uint32_t slot, const Id& id, std::uint64_t timestamp_ns) const {

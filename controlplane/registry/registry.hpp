@@ -84,6 +84,14 @@ struct Registration {
   std::uint64_t timestamp_ns = 0;
 };
 
+// Who sends another request: what it proved, and whence it came.
+struct Requester {
+  Id id;
+  std::uint16_t tenant = 0;
+  Endpoint endpoint;
+  std::uint64_t timestamp_ns = 0;
+};
+
 struct Time {
   std::uint64_t monotonic_ns = 0;
   std::uint64_t realtime_ns = 0;
@@ -173,13 +181,14 @@ class Registry {
   // one that registers itself, or of another tenant. kUnavailable: a new one that the journal
   // cannot keep.
   Result<Granted> register_agent(const Registration& request, Time now);
-  // Of one that has just left, too: the reply to the first request may have been lost.
-  Status unregister(const Id& id, std::uint64_t timestamp_ns, Time now);
+  // Of one that has just left, too: the reply to the first request may have been lost. kTimeout and
+  // kAlreadyExists as above; the latter also when the agent has moved to another endpoint since.
+  Status unregister(const Requester& who, Time now);
   // Takes back a registration that the journal could not keep, unless the agent has sent another
   // request since.
   void withdraw(const Id& id, std::uint64_t timestamp_ns);
   // For requests that change nothing: takes note of the timestamp, so that it cannot be used again.
-  Status note_request(const Id& id, std::uint64_t timestamp_ns);
+  Status note_request(const Requester& who);
 
   // Removes at most `max` agents whose lease and grace have ended; true when more are due.
   bool expire(Time now, std::size_t max, const std::function<void(const Agent&)>& on_expired);
@@ -226,6 +235,7 @@ class Registry {
   void schedule(std::uint32_t lease);
   void remember_departed(const Agent& agent, std::uint64_t timestamp_ns, Time now);
   void forget_departed(Time now);
+  Status check_tenant(std::uint32_t slot, const Id& id, std::uint16_t tenant) const;
   Status check_time(std::uint32_t slot, const Id& id, std::uint64_t timestamp_ns) const;
   static bool is_stale(const Lease& lease);
 

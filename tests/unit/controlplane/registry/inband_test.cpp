@@ -186,6 +186,22 @@ TEST_F(InBandTest, UnregistersOnlyWithProof) {
   EXPECT_EQ(registry_.size(), 0u);
 }
 
+// Whoever has the key of tenant 2 can make a token for any id, also for one of tenant 1's agents.
+TEST_F(InBandTest, AProofOfAnotherTenantIsNone) {
+  ASSERT_EQ(enroll("a/b/c/1", {}).status(), agent::OK);
+  now_ns_ += kNsPerSecond;
+  const auto from = *parse_endpoint("10.0.0.2:7601");
+  const auto bytes = message("a/b/c/1", "", {.type = MessageType::kUnregister, .tenant = 2});
+  const auto reply =
+      parse<agent::RegisterReply>(inband_.handle(from, bytes, now()), MessageType::kRegisterReply);
+  EXPECT_EQ(reply.status(), agent::CONFLICT);
+  EXPECT_EQ(registry_.size(), 1u);
+  now_ns_ += kNsPerSecond;
+  agent::Resolve what;
+  what.set_capability("echo");
+  EXPECT_EQ(resolve("a/b/c/1", what, 2).status(), agent::CONFLICT);
+}
+
 TEST_F(InBandTest, ResolvesNamesIdsAndCapabilities) {
   ASSERT_EQ(enroll("a/b/c/1", {}, {"echo"}).status(), agent::OK);
   ASSERT_EQ(enroll("a/b/c/2", {.tenant = 2}, {"echo"}).status(), agent::OK);

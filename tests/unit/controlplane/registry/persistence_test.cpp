@@ -69,6 +69,13 @@ class PersistenceTest : public ::testing::Test {
                                     .timestamp_ns = at(second).realtime_ns},
                                    at(second));
   }
+  Status unregister(std::string_view name, std::int64_t second) {
+    return before_.unregister({.id = id_of_name(name),
+                               .tenant = 1,
+                               .endpoint = *parse_endpoint("10.0.0.2:7601"),
+                               .timestamp_ns = at(second).realtime_ns},
+                              at(second));
+  }
   // As a restarted process does it; `monotonic_s` is where the clock that starts with the machine
   // is.
   void restart(std::int64_t second, std::int64_t monotonic_s = 0) {
@@ -173,7 +180,7 @@ TEST_F(PersistenceTest, OldRequestsStayRefused) {
 
 TEST_F(PersistenceTest, WhoLeftStaysAwayForRecordedRequests) {
   ASSERT_TRUE(enroll(before_, "a/b/c/1", 0));
-  ASSERT_TRUE(before_.unregister(id_of_name("a/b/c/1"), at(2).realtime_ns, at(2)));
+  ASSERT_TRUE(unregister("a/b/c/1", 2));
   restart(3);
   EXPECT_EQ(after_.size(), 0u);
   EXPECT_FALSE(enroll(after_, "a/b/c/1", 1));
@@ -182,7 +189,7 @@ TEST_F(PersistenceTest, WhoLeftStaysAwayForRecordedRequests) {
 
 TEST_F(PersistenceTest, RecordsOfThoseWhoLeftDoNotStay) {
   ASSERT_TRUE(enroll(before_, "a/b/c/1", 0));
-  ASSERT_TRUE(before_.unregister(id_of_name("a/b/c/1"), at(2).realtime_ns, at(2)));
+  ASSERT_TRUE(unregister("a/b/c/1", 2));
   journal_.flush(before_, at(2));
   EXPECT_EQ(journal_.records.size(), 1u);
   before_.expire(at(63), 1, nullptr);
@@ -192,7 +199,7 @@ TEST_F(PersistenceTest, RecordsOfThoseWhoLeftDoNotStay) {
 
 TEST_F(PersistenceTest, OutdatedRecordsOfThoseWhoLeftAreCleanedAtStart) {
   ASSERT_TRUE(enroll(before_, "a/b/c/1", 0));
-  ASSERT_TRUE(before_.unregister(id_of_name("a/b/c/1"), at(2).realtime_ns, at(2)));
+  ASSERT_TRUE(unregister("a/b/c/1", 2));
   journal_.flush(before_, at(2));
   ASSERT_EQ(journal_.records.size(), 1u);
   restart(100);

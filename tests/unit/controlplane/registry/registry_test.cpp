@@ -75,6 +75,18 @@ class RegistryTest : public ::testing::Test {
                                      .timestamp_ns = at(second).realtime_ns},
                                     at(second));
   }
+  // From where it is registered, unless it is said from where.
+  Status unregister(std::string_view name, std::uint64_t second, std::uint16_t tenant = 1,
+                    const char* where = nullptr) {
+    const auto slot = registry_.find(id_of_name(name));
+    const bool there = where == nullptr && slot != kNoIndex;
+    return registry_.unregister(
+        {.id = id_of_name(name),
+         .tenant = tenant,
+         .endpoint = there ? registry_.at(slot).endpoint : endpoint(where ? where : "10.0.0.2:1"),
+         .timestamp_ns = at(second).realtime_ns},
+        at(second));
+  }
   std::vector<std::string> expired_at(std::uint64_t second) {
     std::vector<std::string> names;
     while (registry_.expire(at(second), 1000,
@@ -179,9 +191,8 @@ TEST_F(RegistryTest, RefusesOldAndRepeatedRequests) {
   ASSERT_TRUE(enroll("a/b/c/1", 5));
   EXPECT_EQ(enroll("a/b/c/1", 5).error().code(), ErrorCode::kTimeout);
   EXPECT_EQ(enroll("a/b/c/1", 4).error().code(), ErrorCode::kTimeout);
-  const Id id = id_of_name("a/b/c/1");
-  EXPECT_EQ(registry_.unregister(id, at(5).realtime_ns, at(6)).error().code(), ErrorCode::kTimeout);
-  ASSERT_TRUE(registry_.unregister(id, at(6).realtime_ns, at(6)));
+  EXPECT_EQ(unregister("a/b/c/1", 5).error().code(), ErrorCode::kTimeout);
+  ASSERT_TRUE(unregister("a/b/c/1", 6));
   // A recording of the registration is worth nothing after it has left, either.
   EXPECT_EQ(enroll("a/b/c/1", 6).error().code(), ErrorCode::kTimeout);
   EXPECT_TRUE(enroll("a/b/c/1", 7));
@@ -189,12 +200,38 @@ TEST_F(RegistryTest, RefusesOldAndRepeatedRequests) {
 
 TEST_F(RegistryTest, UnregisteringAgainIsNoMistake) {
   ASSERT_TRUE(enroll("a/b/c/1", 0));
-  const Id id = id_of_name("a/b/c/1");
-  ASSERT_TRUE(registry_.unregister(id, at(1).realtime_ns, at(1)));
-  EXPECT_TRUE(registry_.unregister(id, at(2).realtime_ns, at(2)));
+  ASSERT_TRUE(unregister("a/b/c/1", 1));
+  EXPECT_TRUE(unregister("a/b/c/1", 2));
   EXPECT_EQ(registry_.counters().unregistered, 1u);
-  EXPECT_EQ(registry_.unregister(id_of_name("a/b/c/2"), 1, at(2)).error().code(),
-            ErrorCode::kNotFound);
+  EXPECT_EQ(unregister("a/b/c/2", 2).error().code(), ErrorCode::kNotFound);
+}
+
+// Each tenant can make a token for any id, so a token says nothing about another tenant's agent.
+TEST_F(RegistryTest, AnotherTenantNeitherUnregistersNorTakesTheAgentsTime) {
+  ASSERT_TRUE(enroll("a/b/c/1", 1));
+  EXPECT_EQ(unregister("a/b/c/1", 20, 2).error().code(), ErrorCode::kAlreadyExists);
+  EXPECT_EQ(registry_
+                .note_request({.id = id_of_name("a/b/c/1"),
+                               .tenant = 2,
+                               .endpoint = endpoint("10.0.0.2:7601"),
+                               .timestamp_ns = at(20).realtime_ns})
+                .error()
+                .code(),
+            ErrorCode::kAlreadyExists);
+  EXPECT_EQ(registry_.size(), 1U);
+  ASSERT_TRUE(enroll("a/b/c/1", 2)) << "its own requests are not too late";
+  ASSERT_TRUE(unregister("a/b/c/1", 3));
+  EXPECT_EQ(unregister("a/b/c/1", 20, 2).error().code(), ErrorCode::kNotFound);
+  EXPECT_TRUE(enroll("a/b/c/1", 4)) << "nor after it has left";
+}
+
+// A second process with the agent's token has taken the route; the first one ends.
+TEST_F(RegistryTest, WhoHasMovedIsNotUnregisteredFromWhereItWas) {
+  ASSERT_TRUE(enroll("a/b/c/1", 1));
+  ASSERT_TRUE(enroll("a/b/c/1", 2, "10.0.0.3:7700"));
+  EXPECT_EQ(unregister("a/b/c/1", 3, 1, "10.0.0.2:7601").error().code(), ErrorCode::kAlreadyExists);
+  EXPECT_EQ(registry_.size(), 1U);
+  EXPECT_TRUE(unregister("a/b/c/1", 4, 1, "10.0.0.3:7700"));
 }
 
 TEST_F(RegistryTest, StaticAgentsAndOtherTenantsAreInTheWay) {
@@ -255,7 +292,7 @@ TEST_F(RegistryTest, IndexesCapabilities) {
   EXPECT_EQ(members("echo"), (std::set<std::string>{"a/b/c/1", "a/b/c/2"}));
   ASSERT_TRUE(enroll("a/b/c/1", 1, "10.0.0.2:1", {"echo"}));
   EXPECT_EQ(members("translate/en"), std::set<std::string>{"a/b/c/2"});
-  ASSERT_TRUE(registry_.unregister(id_of_name("a/b/c/2"), at(1).realtime_ns, at(1)));
+  ASSERT_TRUE(unregister("a/b/c/2", 1));
   EXPECT_EQ(members("translate/en"), std::set<std::string>{});
   EXPECT_EQ(registry_.capabilities().find(id_of_name("translate/en")), kNoIndex);
   EXPECT_EQ(recorder_.members.size(), 1u);
@@ -298,7 +335,7 @@ TEST_F(RegistryTest, AgreesWithAModel) {
     const std::string name = "a/b/c/" + std::to_string(random() % 60);
     if (random() % 4 == 0) {
       const bool known = ends.erase(name) == 1;
-      const auto done = registry_.unregister(id_of_name(name), at(second).realtime_ns, at(second));
+      const auto done = unregister(name, second);
       EXPECT_TRUE(done || !known);
     } else {
       std::vector<std::string> capabilities;

@@ -163,6 +163,7 @@ TEST(Agent, SilenceIsATimeoutThatNamesTheRouter) {
 TEST(Agent, NobodyListeningIsSaidSo) {
   Options o;
   o.name = "a/b/c/d";
+  o.tenant = 1;
   {
     FakeRouter router([](const Envelope&, std::string_view) { return std::vector<std::string>{}; });
     o.router = router.endpoint();
