@@ -123,6 +123,18 @@ std::string keys_text(const std::vector<Key>& keys) {
   return text;
 }
 
+// Comments to whoever only wants the keys.
+constexpr std::string_view kOrderMark = "# order ";
+
+std::string dates_text(const std::vector<KeyDate>& dates) {
+  std::string text;
+  for (const auto& date : dates) {
+    text += fmt::format("{}{} {} {}\n", kOrderMark, static_cast<int>(date.step), date.fingerprint,
+                        date.given_ns);
+  }
+  return text;
+}
+
 template <class T>
 bool parse_number(std::string_view text, T& value) {
   const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -170,8 +182,33 @@ Result<std::vector<Key>> load_keys(const std::string& path) {
   return keys;
 }
 
-Status save_keys(const std::string& path, const std::vector<Key>& keys) {
-  auto text = keys_text(keys);
+std::vector<KeyDate> load_key_dates(const std::string& path) {
+  std::vector<KeyDate> dates;
+  auto text = read_text(path, kMaxKeyFileBytes);
+  if (!text) return dates;
+  for_each_line(*text, [&](std::string_view line, std::size_t) {
+    if (!line.starts_with(kOrderMark)) return true;
+    line.remove_prefix(kOrderMark.size());
+    const auto first = line.find(' ');
+    const auto second = line.find(' ', first + 1);
+    int step = 0;
+    KeyDate date;
+    if (first != std::string_view::npos && second != std::string_view::npos &&
+        parse_number(line.substr(0, first), step) && step >= 1 && step <= 3 &&
+        parse_number(line.substr(second + 1), date.given_ns)) {
+      date.step = static_cast<KeyStep>(step);
+      date.fingerprint = line.substr(first + 1, second - first - 1);
+      dates.push_back(std::move(date));
+    }
+    return dates.size() < KeyOrderFilter::kMost;
+  });
+  OPENSSL_cleanse(text->data(), text->size());
+  return dates;
+}
+
+Status save_keys(const std::string& path, const std::vector<Key>& keys,
+                 const std::vector<KeyDate>& dates) {
+  auto text = keys_text(keys) + dates_text(dates);
   auto saved = replace_text(path, text);
   OPENSSL_cleanse(text.data(), text.size());
   return saved;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "controlplane/membership/core.hpp"
+#include "controlplane/membership/key_order.hpp"
 #include "controlplane/membership/keyring.hpp"
 #include "sluice/base/result.hpp"
 
@@ -17,7 +18,10 @@ namespace sluice::membership {
 // One key in base64 a line, the primary one first; lines that begin with # are comments. kNotFound:
 // there is no such file.
 Result<std::vector<Key>> load_keys(const std::string& path);
-Status save_keys(const std::string& path, const std::vector<Key>& keys);
+// The dates of orders that save_keys() wrote with them; none when it is not there or has none.
+std::vector<KeyDate> load_key_dates(const std::string& path);
+Status save_keys(const std::string& path, const std::vector<Key>& keys,
+                 const std::vector<KeyDate>& dates = {});
 // kAlreadyExists rather than replacing anything.
 Status create_keys(const std::string& path, const std::vector<Key>& keys);
 Result<Keyring> keyring_of(const std::vector<Key>& keys);

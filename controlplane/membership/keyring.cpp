@@ -135,6 +135,7 @@ Status Keyring::add(const Key& key) {
     return fail(ErrorCode::kExhausted, "there are " + std::to_string(kMaxKeys) +
                                            " keys already; remove those no longer used");
   }
+  std::erase_if(removed_, [&](const auto& slot) { return slot->key == key; });
   auto slot = std::make_unique<Slot>(key);
   if (!slot->prepare()) return fail(ErrorCode::kInternal, "AES-GCM is not available");
   slots_.push_back(std::move(slot));
@@ -156,8 +157,15 @@ Status Keyring::remove(const Key& key) {
     return fail(ErrorCode::kInvalidArgument,
                 "key " + key.fingerprint() + " is in use; use another one first");
   }
-  std::erase_if(slots_, [&](const auto& slot) { return slot->key == key; });
+  const auto at = std::ranges::find_if(slots_, [&](const auto& slot) { return slot->key == key; });
+  if (at == slots_.end()) return {};
+  removed_.push_back(std::move(*at));
+  slots_.erase(at);
   return {};
+}
+
+void Keyring::forget_removed() noexcept {
+  removed_.clear();
 }
 
 std::vector<Key> Keyring::keys() const {
@@ -185,29 +193,32 @@ bool Keyring::seal(const Nonce& nonce, ByteView aad, ByteView plain, Bytes& out)
   return done;
 }
 
-bool Keyring::open(const Nonce& nonce, ByteView aad, ByteView sealed, Bytes& out) {
-  if (sealed.size() < kTagBytes) return false;
+bool Keyring::open_with(Slot& slot, const Nonce& nonce, ByteView aad, ByteView sealed,
+                        std::uint8_t* out) noexcept {
+  auto* context = slot.decrypt.get();
   const auto text = sealed.first(sealed.size() - kTagBytes);
   std::array<std::uint8_t, kTagBytes> tag;
   std::copy(sealed.end() - kTagBytes, sealed.end(), tag.begin());
+  int written = 0;
+  int ignored = 0;
+  return EVP_DecryptInit_ex(context, nullptr, nullptr, nullptr, nonce.data()) == 1 &&
+         (aad.empty() || EVP_DecryptUpdate(context, nullptr, &ignored, aad.data(),
+                                           static_cast<int>(aad.size())) == 1) &&
+         EVP_DecryptUpdate(context, out, &written, text.data(), static_cast<int>(text.size())) ==
+             1 &&
+         EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, kTagBytes, tag.data()) == 1 &&
+         EVP_DecryptFinal_ex(context, out + written, &ignored) == 1;
+}
+
+bool Keyring::open(const Nonce& nonce, ByteView aad, ByteView sealed, Bytes& out) {
+  if (sealed.size() < kTagBytes) return false;
   const auto start = out.size();
-  out.resize(start + text.size());
-  for (const auto& slot : slots_) {
-    auto* context = slot->decrypt.get();
-    int written = 0;
-    int ignored = 0;
-    if (EVP_DecryptInit_ex(context, nullptr, nullptr, nullptr, nonce.data()) == 1 &&
-        (aad.empty() || EVP_DecryptUpdate(context, nullptr, &ignored, aad.data(),
-                                          static_cast<int>(aad.size())) == 1) &&
-        EVP_DecryptUpdate(context, out.data() + start, &written, text.data(),
-                          static_cast<int>(text.size())) == 1 &&
-        EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, kTagBytes, tag.data()) == 1 &&
-        EVP_DecryptFinal_ex(context, out.data() + start + written, &ignored) == 1) {
-      return true;
-    }
-  }
+  out.resize(start + sealed.size() - kTagBytes);
+  for (const auto* slots : {&slots_, &removed_})
+    for (const auto& slot : *slots)
+      if (open_with(*slot, nonce, aad, sealed, out.data() + start)) return true;
   // What a wrong key made of it is nobody's.
-  OPENSSL_cleanse(out.data() + start, text.size());
+  OPENSSL_cleanse(out.data() + start, out.size() - start);
   out.resize(start);
   return false;
 }

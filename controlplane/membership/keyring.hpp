@@ -56,6 +56,8 @@ class Keyring {
   Status add(const Key& key);
   Status use(const Key& key);     // makes it primary; it must be there
   Status remove(const Key& key);  // not the primary one; one that is not there is no error
+  // A removed key still opens what others seal who have not heard yet, until this.
+  void forget_removed() noexcept;
   std::vector<Key> keys() const;  // the primary one first
 
   // AES-GCM: appends ciphertext and tag. Fails only when the library does.
@@ -66,8 +68,11 @@ class Keyring {
  private:
   struct Slot;
   Keyring();
+  static bool open_with(Slot& slot, const Nonce& nonce, ByteView aad, ByteView sealed,
+                        std::uint8_t* out) noexcept;
 
   std::vector<std::unique_ptr<Slot>> slots_;  // the primary one first
+  std::vector<std::unique_ptr<Slot>> removed_;
 };
 
 }  // namespace sluice::membership

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kEventsKept = 4096;
 constexpr auto kSaveEvery = std::chrono::seconds(60);
+constexpr auto kSaveSoon = std::chrono::seconds(1);
 constexpr auto kTellSuppressedAfter = std::chrono::seconds(10);
 constexpr auto kLeaveWait = std::chrono::seconds(20);
 
@@ -60,9 +61,10 @@ bool Membership::Impl::log_event(const MemberEvent& event) {
 // What strangers can bring about at will is not kept either where it is not logged: it would drive
 // out what happened to members.
 void Membership::Impl::on_event(const MemberEvent& event) {
-  if (event.kind == EventKind::kUser) return on_key_order(event);
+  if (event.kind == EventKind::kUser) return on_user(event);
   const bool logged = log_event(event);
   if (!logged && event.kind == EventKind::kConflict) return;
+  save_soon();
   const std::lock_guard lock(mutex);
   events.push_back({++sequence, realtime_ns(), event});
   if (events.size() > kEventsKept) events.pop_front();
@@ -71,14 +73,20 @@ void Membership::Impl::on_event(const MemberEvent& event) {
 
 // ---- state -------------------------------------------------------------------------------------
 
-void Membership::Impl::save_later() {
+void Membership::Impl::save_after(std::chrono::seconds time) {
   if (state_file.empty()) return;
-  save_timer.expires_after(kSaveEvery);
+  save_timer.expires_after(time);
   save_timer.async_wait([this](const asio::error_code& error) {
     if (error) return;
+    save_is_soon = false;
     save();
-    save_later();
+    save_after(kSaveEvery);
   });
+}
+
+// Who joined or failed: a restart must know whom to look for.
+void Membership::Impl::save_soon() {
+  if (!std::exchange(save_is_soon, true)) save_after(kSaveSoon);
 }
 
 void Membership::Impl::save() {
@@ -97,12 +105,7 @@ Membership::Membership(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<Membership>> Membership::create(MembershipOptions options) {
   auto driver_options = std::move(options.driver);
-  options.driver = {};
-  options.driver.tags = driver_options.tags;
-  options.driver.wire.label = driver_options.wire.label;
-  auto impl = std::make_unique<Impl>(std::move(options));
-  impl->verified = driver_options.wire.demands_encryption();
-  impl->encrypts = driver_options.wire.encrypts();
+  auto impl = std::make_unique<Impl>(options, driver_options);
   if (driver_options.wire.keyring) {
     driver_options.tags.emplace_back(kKeysTag, keys_tag(driver_options.wire.keyring->keys()));
   }
@@ -112,6 +115,7 @@ Result<std::unique_ptr<Membership>> Membership::create(MembershipOptions options
       [raw](const std::string& line, bool warn) { raw->log(LogCause::kPeer, line, warn); });
   if (!driver) return std::unexpected(driver.error());
   impl->driver = std::move(*driver);
+  if (!raw->keys_file.empty()) raw->orders.restore(load_key_dates(raw->keys_file));
   return std::unique_ptr<Membership>(new Membership(std::move(impl)));
 }
 
@@ -122,6 +126,7 @@ Membership::~Membership() {
     impl_->save_timer.cancel();
     impl_->log_timer.cancel();
     impl_->repeat_timer.cancel();
+    impl_->forget_timer.cancel();
     impl_->driver->stop();
     impl_->io.stop();
   });
@@ -131,7 +136,7 @@ Membership::~Membership() {
 void Membership::start() {
   impl_->thread = std::thread([this] {
     impl_->driver->start();
-    impl_->save_later();
+    impl_->save_after(kSaveEvery);
     impl_->io.run();
   });
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "controlplane/membership/driver.hpp"
+#include "controlplane/membership/key_order.hpp"
 #include "controlplane/membership/key_tags.hpp"
 #include "sluice/base/result.hpp"
 

@@ -14,20 +14,22 @@
 #include <thread>
 #include <type_traits>
 
+#include "controlplane/membership/key_survey.hpp"
 #include "controlplane/membership/log_limit.hpp"
 #include "controlplane/membership/membership.hpp"
 
 namespace sluice::membership {
 
 struct Membership::Impl {
-  explicit Impl(MembershipOptions given)
-      : base_tags(given.driver.tags),
-        keys_file(std::move(given.keys_file)),
-        state_file(std::move(given.state_file)),
-        verified(given.driver.wire.demands_encryption()),
-        encrypts(given.driver.wire.encrypts()),
-        label(given.driver.wire.label),
-        on_log(std::move(given.on_log)) {}
+  Impl(MembershipOptions& options, const DriverOptions& driven)
+      : base_tags(driven.tags),
+        keys_file(std::move(options.keys_file)),
+        state_file(std::move(options.state_file)),
+        verified(driven.wire.demands_encryption()),
+        encrypts(driven.wire.encrypts()),
+        joins(!driven.join.empty()),
+        label(driven.wire.label),
+        on_log(std::move(options.on_log)) {}
 
   asio::io_context io{1};
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
@@ -36,10 +38,14 @@ struct Membership::Impl {
   std::string state_file;
   bool verified;  // what comes was encrypted
   bool encrypts;  // and so is what goes
+  bool joins;     // there are others, whether they were found or not
   KeyOrderFilter orders;
   std::vector<KeyOrder> given;  // by our operator, lately
   asio::steady_timer repeat_timer{io};
   std::size_t repeat_from = 0;
+  asio::steady_timer forget_timer{io};
+  std::optional<KeySurvey> survey;
+  std::mutex one_survey;  // of callers; the survey is the thread's
   std::string label;
   Driver::OnLog on_log;
   LogLimits log_limits;
@@ -48,6 +54,7 @@ struct Membership::Impl {
   std::unique_ptr<Driver> driver;
   asio::steady_timer save_timer{io};
   bool save_failed = false;
+  bool save_is_soon = false;
   std::thread thread;
 
   mutable std::mutex mutex;
@@ -86,15 +93,25 @@ struct Membership::Impl {
     return log(static_cast<std::size_t>(cause), std::move(line), bad);
   }
   void tell_suppressed_later();
+  void on_user(const MemberEvent& event);
   void on_key_order(const MemberEvent& event);
   Result<bool> apply(const KeyOrder& order);
-  Status may(const KeyOrder& order, bool others_too);
+  Status change_keys(const KeyOrder& order);
+  void tell_keys(const std::vector<Key>& keys);
+  void forget_removed_later();
+  Status give(const KeyOrder& order);
+  Status may(const KeyOrder& order, bool others_too, std::size_t away);
+  Result<std::size_t> ask_who_is_away();
+  void begin_survey();
+  void ask_unanswered();
   void spread(const KeyOrder& order);
   void keep(const KeyOrder& order);
   void repeat_later();
   void repeat_orders();
   ClusterKeys keys();
-  void save_later();
+  std::size_t missed();
+  void save_after(std::chrono::seconds time);
+  void save_soon();
   void save();
 };
 

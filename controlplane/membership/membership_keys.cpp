@@ -16,33 +16,61 @@ namespace {
 constexpr std::uint64_t kKeyOrderKey = 0x5300;
 constexpr auto kRepeatEvery = std::chrono::seconds(2);
 constexpr std::size_t kRepeatedAtOnce = 64;
+constexpr auto kForgetAfter = std::chrono::seconds(30);
 
 }  // namespace
 
-// True when it changed anything.
+Status Membership::Impl::change_keys(const KeyOrder& order) {
+  auto* ring = driver->keyring();
+  switch (order.step) {
+    case KeyStep::kAdd:
+      return ring->add(order.key);
+    case KeyStep::kUse:  // which was allowed because all had it: a removal at the same time lost
+      if (auto added = ring->add(order.key); !added) return added;
+      return ring->use(order.key);
+    case KeyStep::kRemove:
+      return ring->remove(order.key);
+  }
+  return {};
+}
+
+// Follows the order and takes note of it, both over a restart. True when it changed anything.
 Result<bool> Membership::Impl::apply(const KeyOrder& order) {
   auto* ring = driver->keyring();
   const auto before = ring->keys();
-  Status done;
-  if (order.step == KeyStep::kAdd) done = ring->add(order.key);
-  if (order.step == KeyStep::kUse) done = ring->use(order.key);
-  if (order.step == KeyStep::kRemove) done = ring->remove(order.key);
-  if (!done) return std::unexpected(done.error());
+  if (auto done = change_keys(order); !done) return std::unexpected(done.error());
   const auto after = ring->keys();
-  if (after == before) return false;
+  KeyOrderFilter taken = orders;
+  taken.took(order, realtime_ns());
   if (!keys_file.empty()) {
     // Others are told that we have a key: so it must still be there after a restart.
-    if (auto saved = save_keys(keys_file, after); !saved) {
+    if (auto saved = save_keys(keys_file, after, taken.dates()); !saved) {
       if (auto old = keyring_of(before)) *ring = std::move(*old);
       return fail(std::move(saved.error()), "the keys were not changed");
     }
   }
+  orders = std::move(taken);
+  std::erase_if(given, [&](const KeyOrder& old) { return replaces(date_of(order), date_of(old)); });
+  if (after == before) return false;
+  if (order.step == KeyStep::kRemove) forget_removed_later();
+  tell_keys(after);
+  return true;
+}
+
+void Membership::Impl::tell_keys(const std::vector<Key>& keys) {
   if (auto told = driver->set_tags(all_tags()); !told) {
     log(LogCause::kOwn,
         fmt::format("event=cluster_tags_too_long error=\"{}\"", told.error().message()), true);
   }
-  log(LogCause::kKeys, fmt::format("event=cluster_keys_changed keys={}", keys_tag(after)), false);
-  return true;
+  log(LogCause::kKeys, fmt::format("event=cluster_keys_changed keys={}", keys_tag(keys)), false);
+}
+
+// Who was told to use it in the same moment must still be understood, to be told better.
+void Membership::Impl::forget_removed_later() {
+  forget_timer.expires_after(kForgetAfter);
+  forget_timer.async_wait([this](const asio::error_code& error) {
+    if (!error) driver->keyring()->forget_removed();
+  });
 }
 
 void Membership::Impl::spread(const KeyOrder& order) {
@@ -55,8 +83,7 @@ void Membership::Impl::spread(const KeyOrder& order) {
 // and sends it straight to those whose tags say that they do not follow it yet, also to those who
 // come back or join meanwhile.
 void Membership::Impl::keep(const KeyOrder& order) {
-  std::erase_if(given, [&](const KeyOrder& old) { return subject(old) == subject(order); });
-  given.push_back(order);
+  given.push_back(order);  // apply() has dropped what it replaces
   repeat_later();
 }
 
@@ -97,28 +124,45 @@ void Membership::Impl::repeat_orders() {
   repeat_from += count;
 }
 
+// Where unencrypted messages are let in, anybody could send these.
+void Membership::Impl::on_user(const MemberEvent& event) {
+  if (driver->keyring() == nullptr || event.meta.empty()) return;
+  if (event.meta[0] == kKeyMessage) return on_key_order(event);
+  if (!verified) return;
+  if (const auto number = decode_away_question(event.meta)) {
+    const auto away = static_cast<std::uint32_t>(missed());
+    driver->send_user_to(event.address, encode_away_answer({*number, away, driver->name()}));
+  }
+  if (const auto answer = decode_away_answer(event.meta); answer && survey) survey->take(*answer);
+}
+
 // Each passes on what was news to it.
 void Membership::Impl::on_key_order(const MemberEvent& event) {
   const auto order = decode_key_order(event.meta);
-  if (!order || driver->keyring() == nullptr) return;
-  // Where unencrypted messages are let in, anybody could send it.
-  if (!verified) {
+  if (!order) return;
+  const auto ignored = [&](const std::string& reason) {
     log(LogCause::kKeys,
-        "event=cluster_key_order_ignored reason=\"cluster.verify-incoming is false\"", true);
-    return;
+        fmt::format("event=cluster_key_order_ignored key={} reason=\"{}\"",
+                    order->key.fingerprint(), reason),
+        true);
+  };
+  if (!verified) return ignored("cluster.verify-incoming is false");
+  const std::uint64_t now = realtime_ns();
+  if (!KeyOrderFilter::in_time(*order, now)) {
+    const auto apart = now > order->given_ns ? now - order->given_ns : order->given_ns - now;
+    return ignored(fmt::format("it is dated {} s {}; the clocks of routers may differ by {} s",
+                               apart / kNsPerSecond, now > order->given_ns ? "ago" : "ahead",
+                               KeyOrderFilter::kOldest / kNsPerSecond));
   }
-  if (!orders.is_news(*order, realtime_ns())) return;
+  if (!orders.is_news(*order, now)) return;
   const auto changed = apply(*order);
   if (!changed) {
     log(LogCause::kKeys,
         fmt::format("event=cluster_key_order_failed error=\"{}\"", changed.error().message()),
         true);
-    return;
+  } else if (*changed) {
+    spread(*order);
   }
-  orders.took(*order, realtime_ns());
-  // A later order about the same than the one that was given here.
-  std::erase_if(given, [&](const KeyOrder& old) { return subject(old) == subject(*order); });
-  if (*changed) spread(*order);
 }
 
 ClusterKeys Membership::Impl::keys() {
@@ -155,8 +199,19 @@ ClusterKeys Membership::Impl::keys() {
   return result;
 }
 
-Status Membership::Impl::may(const KeyOrder& order, bool others_too) {
-  const auto all = keys();
+// Who may come back, or is suspected: a router that joined lately knows neither.
+std::size_t Membership::Impl::missed() {
+  return keys().away + driver->view().members.count(MemberState::kSuspect);
+}
+
+Status Membership::Impl::may(const KeyOrder& order, bool others_too, std::size_t away) {
+  auto all = keys();
+  all.away = std::max(all.away, away);
+  if (order.step != KeyStep::kAdd && all.routers + all.others == 1 && joins && !others_too) {
+    return fail(ErrorCode::kInvalidArgument,
+                "none of cluster.join was found yet, and those members would not hear of this; "
+                "wait for them, or, if they are no more, repeat this with --others-done");
+  }
   if (all.others > 0 && !others_too) {
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("{} members do not tell which keys they have; see to them first (serf "
@@ -195,8 +250,15 @@ ClusterKeys Membership::keys() {
       [this] { return impl_->driver->keyring() ? impl_->keys() : ClusterKeys{}; });
 }
 
+Status Membership::Impl::give(const KeyOrder& order) {
+  if (auto applied = apply(order); !applied) return std::unexpected(applied.error());
+  spread(order);  // also when nothing changed here: others may have missed it
+  keep(order);
+  return {};
+}
+
 Status Membership::key_step(KeyStep step, const Key& key, bool others_too) {
-  return impl_->on_thread([&]() -> Status {
+  const auto possible = impl_->on_thread([&]() -> Status {
     if (impl_->driver->keyring() == nullptr) {
       return fail(ErrorCode::kInvalidArgument,
                   "this cluster is not encrypted; see cluster.encryption");
@@ -206,16 +268,26 @@ Status Membership::key_step(KeyStep step, const Key& key, bool others_too) {
                   "cluster.verify-outgoing is false: the key would travel unencrypted; set it to "
                   "true first");
     }
-    const KeyOrder order{step, key, impl_->orders.date(realtime_ns())};
-    if (auto allowed = impl_->may(order, others_too || step == KeyStep::kAdd); !allowed) {
+    return impl_->may({step, key}, others_too || step == KeyStep::kAdd, 0);
+  });
+  if (!possible) return possible;
+  std::size_t away = 0;
+  if (step != KeyStep::kAdd && !others_too) {
+    const auto answered = impl_->ask_who_is_away();
+    if (!answered) return std::unexpected(answered.error());
+    away = *answered;
+  }
+  return impl_->on_thread([&]() -> Status {
+    if (auto allowed = impl_->may({step, key}, others_too || step == KeyStep::kAdd, away); !allowed)
       return allowed;
+    const std::uint64_t date = impl_->orders.date(realtime_ns());
+    // Somebody may be told to use the key in this moment. Since both of these have one date, that
+    // order is later than both, or earlier, and counts for all or for none.
+    if (step == KeyStep::kRemove) {
+      const Key used = impl_->driver->keyring()->keys()[0];
+      if (auto given = impl_->give({KeyStep::kUse, used, date}); !given) return given;
     }
-    if (auto applied = impl_->apply(order); !applied) return std::unexpected(applied.error());
-    impl_->orders.took(order, order.given_ns);
-    // Also when nothing changed here: others may have missed it.
-    impl_->spread(order);
-    impl_->keep(order);
-    return {};
+    return impl_->give({step, key, date});
   });
 }
 

@@ -129,9 +129,12 @@ struct Dead {
   friend bool operator==(const Dead&, const Dead&) = default;
 };
 
-// Of the application on top: serf's first byte is 0 to 9, ours are 0x52 and 0x53; that of the core
-// itself, between routers, is kDigestMessage.
-inline constexpr std::uint8_t kDigestMessage = 0x54;
+// Of the application on top. The first byte says what it is: serf's are 0 to 9, those between
+// routers these.
+inline constexpr std::uint8_t kKeyMessage = 0x53;     // key_order.hpp
+inline constexpr std::uint8_t kDigestMessage = 0x54;  // the core's own
+inline constexpr std::uint8_t kAwayQuestion = 0x55;   // key_survey.hpp
+inline constexpr std::uint8_t kAwayAnswer = 0x56;
 struct User {
   ByteView data;
 };

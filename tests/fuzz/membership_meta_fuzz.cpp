@@ -9,6 +9,8 @@
 #include <string_view>
 
 #include "controlplane/membership/fields.hpp"
+#include "controlplane/membership/key_order.hpp"
+#include "controlplane/membership/key_survey.hpp"
 #include "controlplane/membership/key_tags.hpp"
 #include "controlplane/membership/serf.hpp"
 #include "tests/fuzz/fuzz.hpp"
@@ -30,11 +32,18 @@ void check_key_order(ByteView data) {
   const auto order = decode_key_order(data);
   if (!order) return;
   FUZZ_REQUIRE(std::ranges::equal(encode_key_order(*order), data));
-  // Let through at most once, whatever it says of its time.
+  // Followed at most once, whatever it says of its time.
   KeyOrderFilter filter;
   constexpr std::uint64_t kNow = 1'700'000'000 * kNsPerSecond;
-  filter.is_news(*order, kNow);
+  if (filter.is_news(*order, kNow)) filter.took(*order, kNow);
   FUZZ_REQUIRE(!filter.is_news(*order, kNow));
+}
+
+void check_survey(ByteView data) {
+  if (const auto number = decode_away_question(data))
+    FUZZ_REQUIRE(std::ranges::equal(encode_away_question(*number), data));
+  if (const auto answer = decode_away_answer(data))
+    FUZZ_REQUIRE(std::ranges::equal(encode_away_answer(*answer), data));
 }
 
 void check_clock(ByteView user_state) {
@@ -63,6 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const ByteView input(data, size);
   check_tags(input);
   check_key_order(input);
+  check_survey(input);
   check_clock(input);
   check_keys_tag({reinterpret_cast<const char*>(data), size});
   return 0;

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <set>
 #include <thread>
 
 #include "controlplane/membership/key_file.hpp"
@@ -29,7 +30,11 @@ class MembershipTest : public testing::Test {
   }
 
   // Encrypted, with files of its own; joins the first one.
-  Membership& add(const std::string& name, std::uint16_t port = 0) {
+  Membership& add(const std::string& name) {
+    return add_joining(name, members_.empty() ? 0 : members_[0]->status().bind.port);
+  }
+  // Joins who listens there; 0: nobody.
+  Membership& add_joining(const std::string& name, std::uint16_t join, std::uint16_t port = 0) {
     MembershipOptions options;
     if (encrypted_) options.keys_file = folder_ + "/" + name + ".keys";
     options.state_file = folder_ + "/" + name + ".state";
@@ -51,7 +56,7 @@ class MembershipTest : public testing::Test {
     }
     driver.saved = load_state(options.state_file).value();
     driver.seed = ++seed_;
-    if (!members_.empty()) driver.join = {{"127.0.0.1", members_[0]->status().bind.port}};
+    if (join != 0) driver.join = {{"127.0.0.1", join}};
     auto created = Membership::create(std::move(options));
     EXPECT_TRUE(created) << created.error().message();
     members_.push_back(std::move(*created));
@@ -130,7 +135,8 @@ TEST_F(MembershipTest, KeysWaitForThoseWhoAreAway) {
   EXPECT_NE(refused.error().message().find("force-leave"), std::string::npos);
   ASSERT_TRUE(a.force_leave("c"));
   EXPECT_EQ(a.keys().away, 0U);
-  EXPECT_TRUE(a.key_step(KeyStep::kUse, fresh, false));
+  // Once b has heard of it.
+  EXPECT_TRUE(within(10s, [&] { return a.key_step(KeyStep::kUse, fresh, false).has_value(); }));
 }
 
 // Gossip passes a router by, or finds it unable: it is told again until it has done it.
@@ -160,6 +166,103 @@ TEST_F(MembershipTest, KeyOrdersAreRepeatedUntilAllFollow) {
   const auto again = a.find_key(fresh.fingerprint(), KeyStep::kRemove);
   ASSERT_TRUE(again) << "the order can be repeated";
   EXPECT_TRUE(a.key_step(KeyStep::kRemove, *again, false));
+}
+
+// Given at the same moment on two routers; each is allowed by what its router sees.
+TEST_F(MembershipTest, ContradictoryOrdersEndWithTheSameKeysForAll) {
+  auto& a = add("a");
+  auto& b = add("b");
+  auto& c = add("c");
+  ASSERT_TRUE(within(10s, [&] { return alive(a) == 3 && alive(b) == 3 && alive(c) == 3; }));
+  const auto fresh = Key::random();
+  ASSERT_TRUE(a.key_step(KeyStep::kAdd, fresh, false));
+  const auto tags = [&](Membership& at) {
+    std::set<std::string> seen;
+    for (const auto& member : at.members())
+      seen.insert(std::string(find_tag(member.tags, kKeysTag)));
+    return seen;
+  };
+  const auto agree = [&] {
+    return tags(a).size() == 1 && tags(a) == tags(b) && tags(b) == tags(c) && alive(a) == 3 &&
+           alive(b) == 3 && alive(c) == 3;
+  };
+  const auto files_agree = [&] {
+    const auto keys = load_keys(folder_ + "/a.keys").value();
+    return keys == load_keys(folder_ + "/b.keys").value() &&
+           keys == load_keys(folder_ + "/c.keys").value();
+  };
+  ASSERT_TRUE(within(10s, [&] { return agree() && tags(a).begin()->size() > 12; }));
+  for (int round = 0; round < 5; ++round) {
+    // Neither key is used by anybody who does not have the other.
+    std::thread one([&] { (void)a.key_step(KeyStep::kRemove, fresh, false); });
+    std::thread two([&] { (void)b.key_step(KeyStep::kUse, fresh, false); });
+    one.join();
+    two.join();
+    ASSERT_TRUE(within(20s, [&] { return agree() && files_agree(); })) << "round " << round;
+    ASSERT_TRUE(c.key_step(KeyStep::kAdd, key_, false));
+    ASSERT_TRUE(c.key_step(KeyStep::kAdd, fresh, false));
+    ASSERT_TRUE(within(10s, [&] { return agree() && tags(a).begin()->size() > 12; }));
+    ASSERT_TRUE(c.key_step(KeyStep::kUse, key_, false));
+    ASSERT_TRUE(
+        within(10s, [&] { return agree() && tags(a).begin()->starts_with(key_.fingerprint()); }));
+  }
+}
+
+// Who joined lately does not know whom the others miss.
+TEST_F(MembershipTest, ANewcomerAsksTheOthersWhoIsAway) {
+  auto& a = add("a");
+  add("gone");
+  ASSERT_TRUE(within(10s, [&] { return alive(a) == 2; }));
+  members_.pop_back();  // without a word
+  ASSERT_TRUE(within(20s, [&] { return alive(a) == 1; }));
+  auto& late = add("late");
+  ASSERT_TRUE(within(10s, [&] { return alive(late) == 2; }));
+  EXPECT_EQ(late.keys().away, 0U);
+  const auto fresh = Key::random();
+  ASSERT_TRUE(late.key_step(KeyStep::kAdd, fresh, false));
+  ASSERT_TRUE(within(10s, [&] {
+    return std::ranges::all_of(late.keys().keys, [](const auto& key) { return key.routers == 2; });
+  }));
+  const auto refused = late.key_step(KeyStep::kUse, fresh, false);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("1 members have failed"), std::string::npos)
+      << refused.error().message();
+  EXPECT_TRUE(late.key_step(KeyStep::kUse, fresh, true));
+}
+
+TEST_F(MembershipTest, WhoHasFoundNobodyDoesNotChangeKeysForAll) {
+  auto& a = add("a");
+  auto& b = add("b");
+  ASSERT_TRUE(within(10s, [&] { return alive(b) == 2; }));
+  members_.erase(members_.begin());  // a, whom b was to join
+  members_.pop_back();
+  std::filesystem::remove(folder_ + "/b.state");
+  static_cast<void>(a);
+  auto& alone = add_joining("b", 1);  // nobody is there
+  EXPECT_TRUE(alone.key_step(KeyStep::kAdd, Key::random(), false));
+  const auto refused = alone.key_step(KeyStep::kRemove, Key::random(), false);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("cluster.join"), std::string::npos);
+}
+
+// Somebody sends again what was recorded before.
+TEST_F(MembershipTest, AKeyThatWasRemovedStaysRemovedOverARestart) {
+  auto* a = &add("a");
+  auto& b = add("b");
+  ASSERT_TRUE(within(10s, [&] { return alive(*a) == 2 && alive(b) == 2; }));
+  const auto leaked = Key::random();
+  ASSERT_TRUE(b.key_step(KeyStep::kAdd, leaked, false));
+  ASSERT_TRUE(within(10s, [&] {
+    return b.keys().keys.size() == 2 && b.keys().keys[0].routers == 2 &&
+           b.keys().keys[1].routers == 2;
+  }));
+  ASSERT_TRUE(a->key_step(KeyStep::kRemove, leaked, false));
+  ASSERT_TRUE(within(10s, [&] { return b.keys().keys.size() == 1; }));
+  const auto dates = load_key_dates(folder_ + "/b.keys");
+  ASSERT_FALSE(dates.empty());
+  EXPECT_TRUE(std::ranges::any_of(dates, [&](const KeyDate& date) {
+    return date.step == KeyStep::kRemove && date.fingerprint == leaked.fingerprint();
+  }));
 }
 
 // Others would rely on a key that is gone after the next restart.
@@ -201,7 +304,7 @@ TEST_F(MembershipTest, ARestartGoesOnWhereItEnded) {
   members_.pop_back();
   ASSERT_TRUE(within(10s, [&] { return a.status().members[3] == 1; }));
   EXPECT_GE(load_state(folder_ + "/b.state").value().incarnation, 1U);
-  auto& again = add("b", port);
+  auto& again = add_joining("b", members_[0]->status().bind.port, port);
   ASSERT_TRUE(within(10s, [&] { return alive(a) == 2 && alive(again) == 2; }));
   const auto members = a.members();
   ASSERT_EQ(members.size(), 2U);

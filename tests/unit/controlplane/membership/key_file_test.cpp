@@ -142,70 +142,19 @@ TEST(KeyTags, TellWhichKeysAreThere) {
   EXPECT_LT(keys_tag(most).size(), 250U);
 }
 
-TEST(KeyOrders, RoundTripAndRefusal) {
-  for (const auto step : {KeyStep::kAdd, KeyStep::kUse, KeyStep::kRemove})
-    for (const std::size_t size : {16, 24, 32}) {
-      const auto wire = encode_key_order({step, key_of(9, size), 77});
-      const auto back = decode_key_order(wire);
-      ASSERT_TRUE(back);
-      EXPECT_EQ(back->step, step);
-      EXPECT_EQ(back->key, key_of(9, size));
-      EXPECT_EQ(back->given_ns, 77U);
-    }
-  for (const auto* bad :
-       {"", "53", "5301", "53010203", "5300", "5304", "52010203", "5301000000000000004d010203"})
-    EXPECT_FALSE(decode_key_order(from_hex(bad))) << bad;
-}
-
-// As a router does that follows every order.
-bool take(KeyOrderFilter& filter, const KeyOrder& order, std::uint64_t now_ns) {
-  if (!filter.is_news(order, now_ns)) return false;
-  filter.took(order, now_ns);
-  return true;
-}
-
-TEST(KeyOrders, AnOldOrderDoesNotBringAKeyBack) {
-  constexpr std::uint64_t kNow = 1'000'000 * kNsPerSecond;
-  KeyOrderFilter filter;
-  const KeyOrder add{KeyStep::kAdd, key_of(1), kNow};
-  const KeyOrder remove{KeyStep::kRemove, key_of(1), kNow + 1};
-  EXPECT_TRUE(take(filter, add, kNow));
-  EXPECT_FALSE(take(filter, add, kNow)) << "the same again";
-  EXPECT_TRUE(take(filter, remove, kNow + 2));
-  EXPECT_FALSE(take(filter, add, kNow + 3)) << "late";
-  EXPECT_TRUE(take(filter, {KeyStep::kAdd, key_of(2), kNow}, kNow + 3)) << "another key";
-  const std::uint64_t much_later = kNow + 3 * KeyOrderFilter::kOldest;
-  EXPECT_FALSE(take(filter, add, much_later)) << "recorded, sent again when nobody remembers";
-  EXPECT_FALSE(take(filter, {KeyStep::kAdd, key_of(3), much_later}, kNow)) << "from the future";
-  EXPECT_TRUE(take(filter, {KeyStep::kAdd, key_of(1), much_later}, much_later)) << "given again";
-}
-
-TEST(KeyOrders, TheLastOneSaysWhichKeyIsUsed) {
-  constexpr std::uint64_t kNow = 1'000'000 * kNsPerSecond;
-  KeyOrderFilter filter;
-  EXPECT_TRUE(take(filter, {KeyStep::kUse, key_of(2), kNow + 2}, kNow + 2));
-  EXPECT_FALSE(take(filter, {KeyStep::kUse, key_of(1), kNow + 1}, kNow + 2));
-}
-
-TEST(KeyOrders, OneThatCouldNotBeFollowedMayComeAgain) {
-  constexpr std::uint64_t kNow = 1'000'000 * kNsPerSecond;
-  KeyOrderFilter filter;
-  const KeyOrder add{KeyStep::kAdd, key_of(1), kNow};
-  EXPECT_TRUE(filter.is_news(add, kNow));
-  EXPECT_TRUE(filter.is_news(add, kNow + kNsPerSecond));
-  filter.took(add, kNow + kNsPerSecond);
-  EXPECT_FALSE(filter.is_news(add, kNow + kNsPerSecond));
-}
-
-TEST(KeyOrders, TagsTellWhoFollows) {
-  const std::vector<std::string> has = {key_of(1).fingerprint(), key_of(2).fingerprint()};
-  EXPECT_TRUE(follows({KeyStep::kAdd, key_of(2)}, has));
-  EXPECT_FALSE(follows({KeyStep::kAdd, key_of(3)}, has));
-  EXPECT_TRUE(follows({KeyStep::kUse, key_of(1)}, has));
-  EXPECT_FALSE(follows({KeyStep::kUse, key_of(2)}, has));
-  EXPECT_FALSE(follows({KeyStep::kUse, key_of(1)}, {}));
-  EXPECT_TRUE(follows({KeyStep::kRemove, key_of(3)}, has));
-  EXPECT_FALSE(follows({KeyStep::kRemove, key_of(2)}, has));
+TEST_F(Files, DatesOfOrdersStayWithTheKeys) {
+  const std::vector<Key> keys = {key_of(1), key_of(2)};
+  const std::vector<KeyDate> dates = {{KeyStep::kAdd, key_of(2).fingerprint(), 77},
+                                      {KeyStep::kRemove, key_of(3).fingerprint(), 99}};
+  ASSERT_TRUE(save_keys(path(), keys, dates));
+  EXPECT_EQ(load_keys(path()).value(), keys);
+  EXPECT_EQ(load_key_dates(path()), dates);
+  ASSERT_TRUE(save_keys(path(), keys));
+  EXPECT_TRUE(load_key_dates(path()).empty());
+  EXPECT_TRUE(load_key_dates(path() + ".none").empty());
+  std::ofstream(path()) << key_of(1).to_base64()
+                        << "\n# order 9 abc 1\n# order 1 abc\n# order 2 abc x\n# order 2 abc 5\n";
+  EXPECT_EQ(load_key_dates(path()), (std::vector<KeyDate>{{KeyStep::kUse, "abc", 5}}));
 }
 
 }  // namespace
