@@ -84,18 +84,17 @@ Result<BackupReport> Operations::backup(const std::string& directory, const Prog
   const auto version = core_.version();  // keeps the files
   const Manifest manifest = core_.manifest();
   files.unlock();
-  const auto next = core_.log().rotate();
-  if (!next) return fail(next.error(), context);
+  const auto log = core_.log().rotate();
+  if (!log) return fail(log.error(), context);
 
-  BackupReport report{.sequence = *next - 1};
+  BackupReport report{.sequence = log->next_sequence - 1};
   std::vector<std::string> names;
   std::uint64_t total = 0;
   for (const SegmentRef& ref : segments_of(manifest)) {
     names.push_back(segment_file_name(ref.file));
     total += ref.bytes;
   }
-  for (const LogEnd::KeptFile& file : core_.log().files()) {
-    if (file.first_sequence >= *next) continue;  // the one being written
+  for (const LogEnd::KeptFile& file : log->files) {
     names.push_back(log_file_name(file.base));
     total += file.length;
   }
@@ -202,9 +201,9 @@ Status Operations::verify_rest(VerifyReport& report) {
         {in(core_.directory(), std::string(kManifestName)), manifest.error().message()});
     return {};
   }
-  const auto rotated = core_.log().rotate();  // what is read is complete then
-  if (!rotated) return std::unexpected(rotated.error());
-  for (const LogEnd::KeptFile& file : core_.log().files()) {
+  const auto finished = core_.log().rotate();  // what is read is complete then
+  if (!finished) return std::unexpected(finished.error());
+  for (const LogEnd::KeptFile& file : finished->files) {
     ++report.files;
     report.bytes += file.length;
   }

@@ -48,7 +48,7 @@ struct LogRecord {
   ByteView payload;              // until the next next()
 };
 
-// Where reading ended: what LogWriter::create goes on from.
+// Where reading ended, or rotate() cut: what LogWriter::create goes on from.
 struct LogEnd {
   std::uint64_t position = 0;
   std::uint64_t next_sequence = 1;
@@ -145,9 +145,10 @@ class LogWriter {
 
   // Everything committed before the call is on the disk after it.
   Status sync();
-  // Commits and syncs what waits, then begins a new file, so that what is there can be removed or
-  // linked by a backup. Returns the first sequence of the new file.
-  Result<std::uint64_t> rotate();
+  // Commits and syncs what waits, then begins a new file. Returns the end of what came before it,
+  // in one file at least: these files never change again, they can be read, removed, or linked by a
+  // backup.
+  Result<LogEnd> rotate();
   // Removes the files whose operations all have this sequence or a lower one.
   Status remove_through(std::uint64_t sequence);
 

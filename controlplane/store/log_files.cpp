@@ -133,7 +133,7 @@ Status LogFiles::write(ByteView group, std::uint64_t next_sequence) {
 }
 
 Status LogFiles::begin_file(std::uint64_t first_sequence) {
-  if (length_ == kFileHeader) return {};
+  if (length_ == kFileHeader && list().size() > 1) return {};  // else it would be the only one
   const std::uint64_t base = base_ + length_;
   const std::string name = path(base);
   if (auto done = repair(); !done) return done;
@@ -215,6 +215,14 @@ Status LogFiles::remove_through(std::uint64_t sequence) {
 
 Status LogFiles::trim() {
   return reserved_ > length_ ? active_->truncate(length_) : Status{};
+}
+
+LogEnd LogFiles::finished() const {
+  LogEnd end{.files = list()};
+  end.position = end.files.back().base;
+  end.next_sequence = end.files.back().first_sequence;
+  end.files.pop_back();
+  return end;
 }
 
 std::vector<LogEnd::KeptFile> LogFiles::list() const {

@@ -39,7 +39,7 @@ class LogWriter::Impl {
   Status commit(ByteView payload, std::uint32_t operations, const Done& done);
   void submit(Buffer payload, std::uint32_t operations, Done done);
   Status sync();
-  Result<std::uint64_t> rotate();
+  Result<LogEnd> rotate();
   Status remove_through(std::uint64_t sequence) { return files_.remove_through(sequence); }
   std::uint64_t next_sequence() const;
   std::uint64_t durable_sequence() const { return files_.durable_sequence(); }
@@ -54,6 +54,7 @@ class LogWriter::Impl {
     bool done = false;
     bool leads = false;
     Status status;
+    LogEnd finished;  // of rotate(): taken when it cut, since others write on at once
   };
   struct Pending {
     ByteView payload;
@@ -73,6 +74,7 @@ class LogWriter::Impl {
   void hand_on();
   Group take_group();
   Status commit_group(const Group& group, std::uint64_t& next);
+  Status rotate_files(std::uint64_t next, LogEnd& finished);
   Status write_group(const Group& group, std::uint64_t& next);
   void finish_group(Group& group, const Status& status, std::uint64_t first);
   void refuse(const Error& error);
@@ -206,13 +208,13 @@ void LogWriter::Impl::submit(Buffer payload, std::uint32_t operations, Done done
   wake_log_.notify_one();
 }
 
-Result<std::uint64_t> LogWriter::Impl::rotate() {
+Result<LogEnd> LogWriter::Impl::rotate() {
   Waiter waiter;
   std::unique_lock lock(mutex_);
   waiting_.push_back({.rotates = true, .waiter = &waiter});
   wait_for(waiter, lock);
   if (!waiter.status) return std::unexpected(waiter.status.error());
-  return next_sequence_;
+  return std::move(waiter.finished);
 }
 
 Status LogWriter::Impl::sync() {
@@ -285,14 +287,17 @@ void LogWriter::Impl::hand_on() {
 }
 
 Status LogWriter::Impl::commit_group(const Group& group, std::uint64_t& next) {
-  if (group.front().rotates) {
-    if (auto done = sync(); !done) return done;
-    auto begun = files_.begin_file(next);
-    // The name too: what is removed because of it must not outlive it.
-    return begun ? sync() : begun;
-  }
+  if (group.front().rotates) return rotate_files(next, group.front().waiter->finished);
   if (auto written = write_group(group, next); !written) return written;
   return options_.fsync == Fsync::kEach ? sync() : Status{};
+}
+
+Status LogWriter::Impl::rotate_files(std::uint64_t next, LogEnd& finished) {
+  if (auto done = sync(); !done) return done;
+  if (auto begun = files_.begin_file(next); !begun) return begun;
+  finished = files_.finished();
+  // The name too: what is removed because of it must not outlive it.
+  return sync();
 }
 
 Status LogWriter::Impl::write_group(const Group& group, std::uint64_t& next) {
@@ -385,7 +390,7 @@ void LogWriter::submit(Buffer payload, std::uint32_t operations, Done done) {
 Status LogWriter::sync() {
   return impl_->sync();
 }
-Result<std::uint64_t> LogWriter::rotate() {
+Result<LogEnd> LogWriter::rotate() {
   return impl_->rotate();
 }
 Status LogWriter::remove_through(std::uint64_t sequence) {

@@ -120,15 +120,49 @@ TEST_F(LogTest, ReadsFromAPosition) {
 TEST_F(LogTest, RotateCutsAtARecord) {
   auto log = open();
   ASSERT_TRUE(log->commit(payload_of(1, 8), 4));
-  EXPECT_EQ(log->rotate().value(), 5U);
+  EXPECT_EQ(log->rotate().value().next_sequence, 5U);
   EXPECT_EQ(log->files().size(), 2U);
-  EXPECT_EQ(log->rotate().value(), 5U) << "nothing is in the new one";
+  EXPECT_EQ(log->rotate().value().next_sequence, 5U) << "nothing is in the new one";
   EXPECT_EQ(log->files().size(), 2U);
   ASSERT_TRUE(log->commit(payload_of(2, 8), 1));
   ASSERT_TRUE(log->remove_through(4));
   EXPECT_EQ(log->files().size(), 1U);
   log.reset();
   EXPECT_EQ(read({.after_sequence = 4}).records.size(), 1U);
+}
+
+TEST_F(LogTest, RotateFinishesAFileAlsoOfAnEmptyLog) {
+  auto log = open();
+  for (int i = 0; i < 3; ++i) {
+    const auto end = log->rotate();
+    ASSERT_TRUE(end) << end.error().message();
+    EXPECT_EQ(end->files.size(), 1U);
+    EXPECT_EQ(end->next_sequence, 1U);
+  }
+  EXPECT_EQ(log->files().size(), 2U);
+  log.reset();
+  EXPECT_TRUE(read().records.empty());
+}
+
+TEST_F(LogTest, RotateTellsWhereItCutWhileOthersWriteOn) {
+  auto log = open({.fsync = Fsync::kNever, .group_bytes = 64, .waiting_bytes = 4096});
+  std::latch writing(1);
+  const std::jthread writer([&](const std::stop_token& stop) {
+    for (std::uint64_t number = 0; !stop.stop_requested(); ++number) {
+      log->submit(payload_of(number, 8), 1, {});
+      if (number == 100) writing.count_down();
+    }
+  });
+  writing.wait();
+  for (int i = 0; i < 1000; ++i) {
+    const auto end = log->rotate();
+    ASSERT_TRUE(end) << end.error().message();
+    const auto files = log->files();
+    const auto begun = std::ranges::find(files, end->position, &LogEnd::KeptFile::base);
+    ASSERT_NE(begun, files.end());
+    EXPECT_EQ(begun->first_sequence, end->next_sequence);
+    EXPECT_EQ(end->files.size(), static_cast<std::size_t>(begun - files.begin()));
+  }
 }
 
 TEST_F(LogTest, ManyWritersShareSyncsAndKeepTheirOrder) {
