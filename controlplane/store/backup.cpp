@@ -149,8 +149,7 @@ Result<BackupReport> restore_backup(Fs& fs, const std::string& backup, const std
       .files = names.size() + 1, .bytes = meter.done() - bytes, .sequence = log->next_sequence - 1};
 }
 
-// The manifest, every segment, the whole log. The end of the log may be in the middle of a write,
-// so that a torn end is no damage.
+// The manifest, every segment, and the log up to this call.
 Result<VerifyReport> Operations::verify(const Progress& progress) {
   const auto version = core_.version();
   VerifyReport report;
@@ -201,13 +200,13 @@ Status Operations::verify_rest(VerifyReport& report) {
         {in(core_.directory(), std::string(kManifestName)), manifest.error().message()});
     return {};
   }
-  const auto finished = core_.log().rotate();  // what is read is complete then
+  const auto finished = core_.log().rotate();  // what is read does not change any more
   if (!finished) return std::unexpected(finished.error());
   for (const LogEnd::KeptFile& file : finished->files) {
     ++report.files;
     report.bytes += file.length;
   }
-  auto log = log_damage(core_.fs(), core_.directory(), *manifest);
+  auto log = log_damage(core_.fs(), core_.directory(), *manifest, *finished);
   if (!log) return std::unexpected(log.error());
   std::ranges::move(log->damaged, std::back_inserter(report.damaged));
   return {};

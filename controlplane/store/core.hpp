@@ -97,10 +97,14 @@ class Core {
   // Called (under mutex_, must be short) when an overlay was sealed.
   void on_sealed(std::function<void()> call) { on_sealed_ = std::move(call); }
 
-  // While one exists no log file is removed.
+  // While one exists no log file is removed. Made between two installs: one that has looked for
+  // holds may be removing files.
   class LogHold {
    public:
-    explicit LogHold(Core& core) noexcept : core_(core) { core_.log_holds_.fetch_add(1); }
+    explicit LogHold(Core& core) noexcept : core_(core) {
+      const auto files = core_.hold_files();
+      core_.log_holds_.fetch_add(1);
+    }
     ~LogHold() { core_.log_holds_.fetch_sub(1); }
     LogHold(const LogHold&) = delete;
     LogHold& operator=(const LogHold&) = delete;

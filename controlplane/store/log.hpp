@@ -23,6 +23,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,6 +38,7 @@ namespace sluice::controlplane::store {
 using StoreId = std::array<std::uint8_t, 16>;  // random, made with the store
 
 inline constexpr std::size_t kMaxLogPayload = std::size_t{64} << 20;
+inline constexpr std::uint64_t kNoLogEnd = std::numeric_limits<std::uint64_t>::max();
 
 std::string log_file_name(std::uint64_t base);
 // Nothing when it is not the name of a log file.
@@ -74,9 +76,12 @@ struct LogReadOptions {
   // before it, or starts behind after_sequence + 1, is kCorrupt.
   std::uint64_t at_least_sequence = 0;
   bool must_exist = true;  // false only while the store is being made
+  // What lies at or behind it is not looked at.
+  std::uint64_t end_position = kNoLogEnd;
 };
 
-// Reads all records in order. One thread. Changes nothing on the disk.
+// Reads all records in order. One thread. Changes nothing on the disk, and what it reads must not
+// change meanwhile: of a log that is written to, read up to where rotate() cut.
 class LogReader {
  public:
   static Result<std::unique_ptr<LogReader>> open(Fs& fs, LogReadOptions options);

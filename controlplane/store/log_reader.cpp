@@ -32,7 +32,7 @@ class LogReader::Impl {
   struct FileInfo {
     std::uint64_t base = 0;
     std::uint64_t size = 0;   // on the disk
-    std::uint64_t limit = 0;  // where the next file begins; of the last: its size
+    std::uint64_t limit = 0;  // where the next file begins; of the last: where the log ends
     std::optional<std::uint64_t> first_sequence;  // nothing: the header does not check
   };
 
@@ -72,15 +72,18 @@ Status LogReader::Impl::list() {
   if (!names) return std::unexpected(names.error());
   for (const auto& name : *names) {
     const auto base = log_file_base(name);
-    if (!base) continue;
+    if (!base || *base >= options_.end_position) continue;
     const auto size = fs_.file_size(options_.directory + "/" + name);
     if (!size) return std::unexpected(size.error());
     files_.push_back({.base = *base, .size = *size});
   }
   std::ranges::sort(files_, {}, &FileInfo::base);
   for (std::size_t i = 0; i < files_.size(); ++i) {
-    files_[i].limit = i + 1 < files_.size() ? files_[i + 1].base - files_[i].base : files_[i].size;
-    if (auto read = read_header(files_[i]); !read) return read;
+    FileInfo& file = files_[i];
+    const bool last = i + 1 == files_.size();
+    file.limit = last ? std::min(file.size, options_.end_position - file.base)
+                      : files_[i + 1].base - file.base;
+    if (auto read = read_header(file); !read) return read;
   }
   return {};
 }
@@ -153,6 +156,7 @@ Status LogReader::Impl::enter(std::size_t index) {
   auto bytes = read_file(fs_, path(file), std::numeric_limits<std::uint64_t>::max());
   if (!bytes) return std::unexpected(std::move(bytes.error()));
   bytes_ = std::move(*bytes);
+  if (index + 1 == files_.size() && bytes_.size() > file.limit) bytes_.resize(file.limit);
   at_ = index;
   offset_ = 0;
   entered_ = true;

@@ -110,13 +110,14 @@ class Scan {
 
 Result<LogRemains> read_log_remains(Fs& fs, const std::string& directory,
                                     const std::optional<StoreId>& store,
-                                    const std::function<Status(const LogRecord&)>& each) {
+                                    const std::function<Status(const LogRecord&)>& each,
+                                    std::uint64_t end_position) {
   const auto names = fs.list(directory);
   if (!names) return std::unexpected(names.error());
   Scan scan(fs, directory, store, each);
   for (const auto& name : *names) {  // sorted, as the positions are
     const auto base = log_file_base(name);
-    if (!base) continue;
+    if (!base || *base >= end_position) continue;
     if (auto done = scan.file(*base); !done) return std::unexpected(done.error());
   }
   return scan.take();

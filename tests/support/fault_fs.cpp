@@ -239,6 +239,11 @@ void FaultFs::on_operation(Hook hook) {
   hook_ = std::move(hook);
 }
 
+void FaultFs::on_read(ReadHook hook) {
+  const std::lock_guard lock(mutex_);
+  read_hook_ = std::move(hook);
+}
+
 std::vector<std::uint8_t> FaultFs::contents(const std::string& path) const {
   const std::lock_guard lock(mutex_);
   const auto* name = names_.find(clean(path));
@@ -262,6 +267,15 @@ void FaultFs::call_hook(std::string_view name, const std::string& path) {
     number = operations_ + 1;
   }
   if (hook) hook(number, name, path);
+}
+
+void FaultFs::call_read_hook(const std::string& path) {
+  ReadHook hook;
+  {
+    const std::lock_guard lock(mutex_);
+    hook = read_hook_;
+  }
+  if (hook) hook(path);
 }
 
 Result<FaultFs::Gate> FaultFs::enter(std::string_view name, const std::string& path) {
@@ -312,6 +326,7 @@ Result<std::unique_ptr<store::File>> FaultFs::open(const std::string& raw, OpenM
   const auto path = clean(raw);
   const std::string_view what = mode == OpenMode::kCreate ? "creating" : "opening";
   if (mode == OpenMode::kCreate) call_hook("create", path);
+  if (mode == OpenMode::kRead) call_read_hook(path);
   const std::lock_guard lock(mutex_);
   if (auto may = readable(what, path); !may) return std::unexpected(may.error());
   const auto* name = names_.find(path);

@@ -55,6 +55,9 @@ class FaultFs final : public store::Fs {
   void fail_reads_of(std::string part);
   void flip_bit(const std::string& path, std::uint64_t offset, unsigned bit);
   void on_operation(Hook hook);
+  // Called before a file is opened for reading, with no lock held: what changes while it is read.
+  using ReadHook = std::function<void(const std::string& path)>;
+  void on_read(ReadHook hook);
 
   // --- looking ----------------------------------------------------------------------------------
   std::vector<std::uint8_t> contents(const std::string& path) const;
@@ -89,6 +92,7 @@ class FaultFs final : public store::Fs {
   std::uint64_t used() const;
   std::uint64_t room() const;
   void call_hook(std::string_view name, const std::string& path);
+  void call_read_hook(const std::string& path);
 
   mutable std::mutex mutex_;
   DiskNames names_;
@@ -105,6 +109,7 @@ class FaultFs final : public store::Fs {
   std::string fail_reads_;
   std::set<std::string> locks_;
   Hook hook_;
+  ReadHook read_hook_;
 };
 
 }  // namespace sluice::test

@@ -1,8 +1,11 @@
-// Backup of an index with next to nothing in its log.
+// Verify and backup of an index that is written to meanwhile, and of one with next to nothing in
+// it.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "controlplane/store/index.hpp"
 #include "tests/support/fault_fs.hpp"
@@ -36,6 +39,23 @@ class IndexMaintenance : public ::testing::Test {
       model_.apply(batch);
     }
   }
+  // From now on the log grows whenever somebody begins to read a file of it.
+  void write_while_the_log_is_read() {
+    fs_.on_read([this](const std::string& path) {
+      if (path.starts_with("/store/log-")) write(3);
+    });
+  }
+  VerifyReport verify() {
+    auto report = index_->maintenance().verify({});
+    EXPECT_TRUE(report) << report.error().message();
+    return report ? *std::move(report) : VerifyReport{};
+  }
+  std::string last_log() const {
+    std::string last;
+    for (const std::string& file : fs_.all_files())
+      if (file.starts_with("/store/log-")) last = file;
+    return last;
+  }
   void back_up_and_restore(const std::string& backup) {
     const auto made = index_->maintenance().backup(backup, {});
     ASSERT_TRUE(made) << made.error().message();
@@ -52,6 +72,53 @@ class IndexMaintenance : public ::testing::Test {
   std::unique_ptr<Index> index_;
   std::uint64_t written_ = 0;
 };
+
+TEST_F(IndexMaintenance, ALogThatGrowsIsNotDamaged) {
+  write(10);
+  write_while_the_log_is_read();
+  for (int i = 0; i < 3; ++i) {
+    const std::uint64_t before = written_;
+    for (const Damage& damage : verify().damaged)
+      ADD_FAILURE() << damage.file << ": " << damage.what;
+    EXPECT_GT(written_, before);
+  }
+}
+
+TEST_F(IndexMaintenance, DamageInALogThatGrowsIsNamed) {
+  write(10);
+  const std::string damaged = last_log();
+  fs_.flip_bit(damaged, 64 + 40, 3);  // in the first record
+  write_while_the_log_is_read();
+  const auto report = verify();
+  ASSERT_EQ(report.damaged.size(), 1U);
+  EXPECT_EQ(report.damaged[0].file, damaged);
+}
+
+// What was written before the call is no torn end, also when nothing comes behind it.
+TEST_F(IndexMaintenance, DamageAtTheEndOfTheLogIsNamed) {
+  write(1);
+  const std::string damaged = last_log();
+  fs_.flip_bit(damaged, 64 + 40, 3);
+  const auto report = verify();
+  ASSERT_EQ(report.damaged.size(), 1U);
+  EXPECT_EQ(report.damaged[0].file, damaged);
+}
+
+// A compaction puts all of the log into segments, and ends with the removal of its files.
+TEST_F(IndexMaintenance, LogFilesThatAreReadAreNotRemoved) {
+  std::atomic<bool> compacting = true;
+  const std::jthread compactor([&] {
+    for (int i = 0; i < 200; ++i) {
+      write(1);
+      EXPECT_TRUE(index_->maintenance().compact({}));
+    }
+    compacting = false;
+  });
+  while (compacting) {
+    for (const Damage& damage : verify().damaged)
+      ADD_FAILURE() << damage.file << ": " << damage.what;
+  }
+}
 
 TEST_F(IndexMaintenance, ABackupOfAnEmptyIndexCanBeRestored) {
   back_up_and_restore("/backup");
