@@ -7,6 +7,10 @@
 // behind). A write that returned success is as durable as the fsync policy says and visible to
 // every later read; a batch is all there after a crash, or not at all. Damage on the disk is never
 // served: what would need a damaged file fails with kCorrupt and names the file.
+//
+// A read beside a write sees each key, of a set each element, as it was at some moment of the read:
+// of a batch that is being applied, maybe a part, also within one set. Whoever needs batches whole
+// reads a snapshot: it has all of a batch or nothing.
 #pragma once
 
 #include <chrono>

@@ -1,6 +1,7 @@
-// A group of changes that becomes durable and visible as one: after a crash all of it is there or
-// nothing. A plain value of one thread; it copies keys and values. What is wrong with an operation
-// (unknown table, wrong kind, too long) is said by Index::write, which then takes nothing of it.
+// A group of changes that becomes durable as one: after a crash, and in a snapshot, all of it is
+// there or nothing. Other reads may see part of it until the write returns (index.hpp). A plain
+// value of one thread; it copies keys and values. What is wrong with an operation (unknown table,
+// wrong kind, too long) is said by Index::write, which then takes nothing of it.
 #pragma once
 
 #include <cstddef>
