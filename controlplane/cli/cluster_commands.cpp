@@ -91,7 +91,7 @@ Outcome step_key(Context& c, api::KeyStep step, std::string_view done) {
   request.set_step(step);
   request.set_key(c.args.text("KEY"));
   request.set_others_done(c.args.has("others-done"));
-  if (step != api::KEY_ADD && request.key().empty()) {
+  if (step != api::KEY_ADD && !c.args.has("KEY")) {
     return wrong_usage("which key? 'sluice cluster keys list' shows them");
   }
   const auto reply = c.client.call(request);
@@ -116,8 +116,8 @@ Outcome cluster_init(Context& c) {
   const auto path = keys_file_of(c);
   if (!path) return std::unexpected(path.error());
   config::JoinToken token;
-  if (const auto text = c.args.text("token"); !text.empty()) {
-    auto parsed = config::parse_join_token(text);
+  if (c.args.has("token")) {
+    auto parsed = config::parse_join_token(c.args.text("token"));
     if (!parsed) return wrong_usage("--token: " + parsed.error().message());
     token = *std::move(parsed);
   } else {

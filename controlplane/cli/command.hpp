@@ -15,7 +15,8 @@ struct Context;
 
 // What a value is: decides how it is checked (values.cpp) and completed (complete.cpp).
 enum class Kind : std::uint8_t {
-  kText,
+  kText,        // not empty, without control characters; the same of all others but kAnyText
+  kAnyText,     // of the user's own
   kAgent,       // name or id of an agent
   kAgentName,   // name of an agent
   kId,          // 128-bit id

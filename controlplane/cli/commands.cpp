@@ -32,7 +32,7 @@ constexpr Parameter kBackup[] = {{"BACKUP", Kind::kFile, "the folder of a backup
 constexpr Parameter kNewStore[] = {
     {"NEW", Kind::kFile, "a folder that is not there yet, for the new store"}};
 constexpr Parameter kShell[] = {{"SHELL", Kind::kShell, "bash"}};
-constexpr Parameter kLine[] = {{"LINE", Kind::kText, "the command line up to the cursor"}};
+constexpr Parameter kLine[] = {{"LINE", Kind::kAnyText, "the command line up to the cursor"}};
 
 constexpr Option kTenant{"tenant", "N", Form::kRequired, Kind::kTenant, "tenant of the agent"};
 constexpr Option kOnPort{"port", "PORT", Form::kValue, Kind::kPort, "only this port"};
@@ -174,7 +174,7 @@ constexpr Option kSendOptions[] = {
     {"count", "N", Form::kValue, Kind::kCount, "how many messages", "1"},
     {"rate", "PER-SECOND", Form::kValue, Kind::kRate, "0: as fast as possible", "0"},
     {"size", "BYTES", Form::kValue, Kind::kSize, "payload", "64"},
-    {"text", "TEXT", Form::kValue, Kind::kText, "what the payload begins with"},
+    {"text", "TEXT", Form::kValue, Kind::kAnyText, "what the payload begins with"},
     {"class", "0-7", Form::kValue, Kind::kClass, "traffic class, 7 is the highest", "3"},
     {"lifetime", "SECONDS", Form::kValue, Kind::kDuration,
      "not delivered later than that; rounded up to 2^n ms; 0: for ever", "0"},

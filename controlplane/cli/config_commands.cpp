@@ -65,9 +65,9 @@ Outcome config_show(Context& c) {
 }
 
 Outcome config_check(Context& c) {
-  const std::string file = c.args.text("FILE");
-  Result<api::CheckConfigReply> reply =
-      file.empty() ? c.client.call(api::CheckConfigRequest{}) : check_here(file);
+  Result<api::CheckConfigReply> reply = c.args.has("FILE")
+                                            ? check_here(c.args.text("FILE"))
+                                            : c.client.call(api::CheckConfigRequest{});
   auto shown = show(c, reply, render_check);
   return shown && !reply->ok() ? Outcome(kFailed) : shown;
 }

@@ -19,6 +19,7 @@ class Invocation {
   bool help = false;
   std::map<std::string_view, std::vector<std::string>> values;  // by option or parameter name
 
+  // Given at all; what is given is not empty, but of Kind::kAnyText.
   bool has(std::string_view name) const { return values.contains(name); }
   // The value, the option's fallback, or nothing.
   std::string text(std::string_view name) const;

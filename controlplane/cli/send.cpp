@@ -17,7 +17,8 @@ class Sender {
   Sender(Context& c, agent::Agent& agent, const Destination& to, std::uint8_t lifetime)
       : c_(c), agent_(agent), count_(c.args.number("count")) {
     const std::string text = c.args.text("text");
-    payload_.resize(c.args.has("size") || text.empty() ? c.args.number("size") : text.size());
+    payload_.resize(c.args.has("size") || !c.args.has("text") ? c.args.number("size")
+                                                              : text.size());
     std::copy_n(reinterpret_cast<const std::byte*>(text.data()),
                 std::min(text.size(), payload_.size()), payload_.begin());
     model_ = agent.message_to(to.id);

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "controlplane/cli/text.hpp"
 #include "sluice/base/names.hpp"
 #include "sluice/wire/inet.hpp"
 
@@ -163,6 +164,13 @@ std::span<const std::string_view> choices(Kind kind) noexcept {
 }
 
 Status check_value(Kind kind, std::string_view text) {
+  // A value that got lost, as of `--token "$(ssh ...)"`, must not pass for one that was not given.
+  if (kind != Kind::kAnyText && text.empty()) {
+    return fail(ErrorCode::kInvalidArgument, "must not be empty");
+  }
+  if (kind != Kind::kAnyText && printable(text) != text) {
+    return fail(ErrorCode::kInvalidArgument, "must not have control characters");
+  }
   switch (kind) {
     case Kind::kAgent:
       return without_value(parse_agent(text));
@@ -203,6 +211,7 @@ Status check_value(Kind kind, std::string_view text) {
     case Kind::kShell:
       return one_of(text, choices(kind));
     case Kind::kText:
+    case Kind::kAnyText:
     case Kind::kNode:
     case Kind::kFile:
       break;

@@ -344,6 +344,9 @@ TEST_F(Commands, ClusterInitMakesKeysOrTakesThoseOfAToken) {
   EXPECT_EQ(named.status, kDone) << named.err;
   EXPECT_TRUE(std::filesystem::exists(folder + "/cluster.keys"));
   EXPECT_EQ(run_words({"cluster", "init", "--config", folder + "/none.yaml"}).status, kFailed);
+  // A token that got lost is no wish for a new cluster.
+  EXPECT_EQ(run_words({"cluster", "init", "--token", "", "--keys-file", file + "3"}).status, 2);
+  EXPECT_FALSE(std::filesystem::exists(file + "3"));
   // Half a token has no keys, and must not make a router that speaks in the clear.
   for (const auto& bad : {std::string("x"), std::string("sluice1.x"), token.substr(0, 40)}) {
     const auto refused = run_words({"cluster", "init", "--token", bad, "--keys-file", file + "3"});

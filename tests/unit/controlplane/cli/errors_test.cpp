@@ -128,6 +128,14 @@ TEST_F(Errors, WrongUsageEndsWithStatusTwoAndPointsToHelp) {
   EXPECT_NE(run_words({}).err.find("usage: sluice COMMAND"), std::string::npos);
 }
 
+TEST_F(Errors, AnEmptyNameIsNobodys) {
+  for (const auto* verb : {"show", "force-leave"}) {
+    const auto ran = router_.run({"node", verb, ""});
+    EXPECT_EQ(ran.status, kWrongUsage);
+    EXPECT_TRUE(said(ran, "NODE: must not be empty"));
+  }
+}
+
 TEST_F(Errors, ConfigCheckNeedsNoControlPlane) {
   const std::string file = router_.socket() + ".yaml";
   std::ofstream(file) << "router:\n  name: r1\n  nonsense: 1\n";
@@ -137,6 +145,7 @@ TEST_F(Errors, ConfigCheckNeedsNoControlPlane) {
   EXPECT_NE(run_words({"config", "check", file, "--json"}).out.find("\"ok\": false"),
             std::string::npos);
   EXPECT_EQ(run_words({"config", "check", "/nowhere.yaml"}).status, kFailed);
+  EXPECT_EQ(router_.run({"config", "check", ""}).status, kWrongUsage);
 }
 
 TEST_F(Errors, TheSocketComesFromTheConfigurationWhenOneIsNamed) {

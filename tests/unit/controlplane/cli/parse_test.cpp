@@ -119,6 +119,27 @@ TEST(Parse, TakesArgumentsAndOptionsInAnyOrder) {
   EXPECT_EQ(parsed->duration("timeout"), 2s);
 }
 
+// As of "$(ssh ...)" that failed.
+TEST(Parse, NothingIsNotAValue) {
+  EXPECT_EQ(message_of({"cluster", "init", "--token", ""}), "--token: must not be empty");
+  EXPECT_EQ(message_of({"cluster", "init", "--token="}), "--token: must not be empty");
+  for (const auto& command : commands()) {
+    for (const auto& option : command.options) {
+      if (option.form == Form::kFlag || option.kind == Kind::kAnyText) continue;
+      EXPECT_FALSE(check_value(option.kind, "")) << name_of(command) << " " << option.name;
+    }
+    for (const auto& parameter : command.parameters) {
+      if (parameter.kind == Kind::kAnyText) continue;
+      EXPECT_FALSE(check_value(parameter.kind, "")) << name_of(command) << " " << parameter.name;
+    }
+  }
+  for (const auto& option : global_options()) {
+    if (option.form == Form::kFlag) continue;
+    EXPECT_FALSE(check_value(option.kind, "")) << option.name;
+  }
+  EXPECT_TRUE(check_value(Kind::kAnyText, ""));
+}
+
 TEST(Parse, DefaultsComeFromTheTableAndTheCommandsOwnOptionWins) {
   const Words stats = {"stats"};
   EXPECT_FALSE(parse(stats)->has("watch"));
