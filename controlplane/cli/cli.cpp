@@ -10,7 +10,7 @@ namespace sluice::cli {
 namespace {
 
 int fail_with(const Environment& environment, int status, const std::string& message) {
-  environment.err(fmt::format("sluice: {}\n", message));
+  environment.err(fmt::format("sluice: {}\n", shortened_lines(printable_lines(message))));
   return status;
 }
 

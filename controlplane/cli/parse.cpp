@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "controlplane/cli/text.hpp"
 #include "controlplane/cli/values.hpp"
 
 namespace sluice::cli {
@@ -25,7 +26,7 @@ class Parser {
       }
     }
     if (error_.empty()) complete();
-    if (!error_.empty()) return std::unexpected(UsageError{error_, help_command()});
+    if (!error_.empty()) return std::unexpected(UsageError{printable(error_), help_command()});
     return std::move(result_);
   }
 

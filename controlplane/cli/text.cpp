@@ -27,6 +27,28 @@ std::string three_digits(double number) {
   return fmt::format("{:.{}f}", number, number < 9.995 ? 2 : number < 99.95 ? 1 : 0);
 }
 
+std::string each_line(std::string_view text, std::string (*change)(std::string_view line)) {
+  std::string changed;
+  for (std::size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
+    changed += change(text.substr(0, end)) + '\n';
+    text.remove_prefix(end + 1);
+  }
+  return changed + change(text);
+}
+
+std::string shortened(std::string_view line) {
+  constexpr std::size_t kEnd = 400;  // bytes that stay at either end
+  if (line.size() <= 2 * kEnd) return std::string(line);
+  const auto within = [&](std::size_t at) { return (line[at] & 0xc0) == 0x80; };  // UTF-8
+  std::size_t begin = kEnd;
+  std::size_t end = line.size() - kEnd;
+  while (begin > 0 && within(begin))
+    --begin;
+  while (end < line.size() && within(end))
+    ++end;
+  return fmt::format("{} ... {}", line.substr(0, begin), line.substr(end));
+}
+
 struct Scale {
   double factor;
   std::string_view unit;
@@ -130,12 +152,11 @@ std::string printable(std::string_view text) {
 }
 
 std::string printable_lines(std::string_view text) {
-  std::string safe;
-  for (std::size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
-    safe += printable(text.substr(0, end)) + '\n';
-    text.remove_prefix(end + 1);
-  }
-  return safe + printable(text);
+  return each_line(text, printable);
+}
+
+std::string shortened_lines(std::string_view text) {
+  return each_line(text, shortened);
 }
 
 std::string Paint::with(std::string_view code, std::string_view text) const {

@@ -29,6 +29,8 @@ std::string words(std::string_view label);
 std::string printable(std::string_view text);
 // The same for text of several lines, such as the mistakes of a configuration.
 std::string printable_lines(std::string_view text);
+// Very long lines without their middle, so that they can be read.
+std::string shortened_lines(std::string_view text);
 
 // Colours, or none.
 class Paint {

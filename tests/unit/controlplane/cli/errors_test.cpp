@@ -128,6 +128,23 @@ TEST_F(Errors, WrongUsageEndsWithStatusTwoAndPointsToHelp) {
   EXPECT_NE(run_words({}).err.find("usage: sluice COMMAND"), std::string::npos);
 }
 
+TEST_F(Errors, ForeignTextIsShownWithoutControlCharactersAndNotAtLength) {
+  const auto noun = run_words({"age\nnt\x1b[31m"});
+  EXPECT_TRUE(noun.err.starts_with("sluice: there is no command 'age?nt?[31m'")) << noun.err;
+  EXPECT_TRUE(said(run_words({"node", "show", "a\nb"}), "NODE: must not have control characters"));
+  const std::string huge(100'000, 'x');
+  for (const std::vector<std::string>& words : {std::vector<std::string>{huge},
+                                                {"--" + huge},
+                                                {"agent", "show", huge},
+                                                {"config", "show", huge},
+                                                {"--config", "/" + huge, "status"}}) {
+    const auto ran = run_words(words);
+    EXPECT_NE(ran.status, kDone);
+    EXPECT_LT(ran.err.size(), 2000u);
+    EXPECT_TRUE(said(ran, "xxx ... xxx"));
+  }
+}
+
 TEST_F(Errors, AnEmptyNameIsNobodys) {
   for (const auto* verb : {"show", "force-leave"}) {
     const auto ran = router_.run({"node", verb, ""});
