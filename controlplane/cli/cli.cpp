@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <system_error>
+
 #include "controlplane/cli/context.hpp"
 #include "controlplane/cli/help.hpp"
 
@@ -27,13 +30,31 @@ Result<std::string> socket_of(const Invocation& args, const Environment& environ
   return fail(ErrorCode::kNotFound, config.error().message(), ErrorOrigin::kConfig);
 }
 
-int show_help(const Invocation& args, const Environment& environment) {
-  if (args.command != nullptr) {
-    environment.out(help_of(*args.command));
-  } else {
-    environment.out(args.noun.empty() ? help_overview() : help_of_noun(args.noun));
+std::string help_for(const Invocation& args) {
+  if (args.command != nullptr) return help_of(*args.command);
+  return args.noun.empty() ? help_overview() : help_of_noun(args.noun);
+}
+
+Outcome perform(const Invocation& args, const Environment& environment, Output& output) {
+  if (args.help) {
+    output.print(help_for(args));
+    return kDone;
   }
-  return kDone;
+  const auto socket = socket_of(args, environment);
+  if (!socket) return std::unexpected(socket.error());
+  Client client(*socket, args.duration("timeout"));
+  Context context{args,
+                  environment,
+                  output,
+                  client,
+                  Paint(environment.terminal && !args.has("no-color")),
+                  args.has("json")};
+  return args.command->run(context);
+}
+
+int cannot_write(const Environment& environment, int error) {
+  if (error == EPIPE) return kFailed;  // the reader has enough: nobody's mistake
+  return fail_with(environment, kFailed, "cannot write: " + std::generic_category().message(error));
 }
 
 }  // namespace
@@ -48,18 +69,26 @@ int run(std::span<const std::string> words, const Environment& environment) {
     return fail_with(environment, kWrongUsage,
                      fmt::format("{}\nsee '{}'", args.error().message, args.error().help));
   }
-  if (args->help) return show_help(*args, environment);
-  const auto socket = socket_of(*args, environment);
-  if (!socket) return fail_with(environment, kFailed, socket.error().message());
-  Client client(*socket, args->duration("timeout"));
-  Context context{*args, environment, client, Paint(environment.terminal && !args->has("no-color")),
-                  args->has("json")};
-  const auto outcome = args->command->run(context);
+  Output output(environment.out);
+  const auto outcome = perform(*args, environment, output);
+  if (output.error() != 0) return cannot_write(environment, output.error());
   if (outcome) return *outcome;
   const auto& error = outcome.error();
   const bool usage =
       error.code() == ErrorCode::kInvalidArgument && error.origin() == ErrorOrigin::kLocal;
   return fail_with(environment, usage ? kWrongUsage : kFailed, error.message());
+}
+
+int write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const auto written = ::write(fd, text.data(), text.size());
+    if (written >= 0) {
+      text.remove_prefix(static_cast<std::size_t>(written));
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
 }
 
 }  // namespace sluice::cli

@@ -14,7 +14,8 @@
 namespace sluice::cli {
 
 struct Environment {
-  std::function<void(std::string_view)> out;  // standard output
+  // Standard output. 0, or the errno of what keeps it from being written.
+  std::function<int(std::string_view)> out;
   std::function<void(std::string_view)> err;  // standard error
   bool terminal = false;                      // standard output is one: colours, progress lines
   std::function<void(std::chrono::nanoseconds)> sleep;
@@ -27,5 +28,8 @@ inline constexpr int kFailed = 1;
 inline constexpr int kWrongUsage = 2;
 
 int run(std::span<const std::string> words, const Environment& environment);
+
+// For Environment::out: everything, or the errno.
+int write_all(int fd, std::string_view text);
 
 }  // namespace sluice::cli

@@ -104,10 +104,11 @@ Outcome step_key(Context& c, api::KeyStep step, std::string_view done) {
 
 std::string event_line(const api::ClusterEvent& e) {
   std::string text = fmt::format("{}  {:<11}", time_text(e.time_ns()), e.kind());
-  if (!e.node().empty()) text += " " + printable(e.node());
+  if (!e.node().empty()) text += fmt::format(" {}", printable(e.node()));
   if (!e.address().empty()) text += " at " + e.address();
   if (!e.from().empty() && e.from() != e.node()) text += ", said by " + printable(e.from());
-  return text + "\n";
+  text += '\n';
+  return text;
 }
 
 }  // namespace
@@ -167,8 +168,7 @@ Outcome cluster_events(Context& c) {
     c.client.set_timeout(time + kGrace);
   }
   const auto done = c.client.call(request, [&](const api::ClusterEvent& event) {
-    c.print(c.json ? JsonWriter(false).value(event).take() : event_line(event));
-    return true;
+    return c.print(c.json ? JsonWriter(false).value(event).take() : event_line(event));
   });
   if (!done) return std::unexpected(done.error());
   return kDone;

@@ -12,14 +12,34 @@
 
 namespace sluice::cli {
 
+// Standard output. After the first failure nothing is written any more.
+class Output {
+ public:
+  explicit Output(const std::function<int(std::string_view)>& write) : write_(write) {}
+
+  // False: it cannot be written; what only prints shall end.
+  bool print(std::string_view text) {
+    if (error_ == 0) error_ = write_(text);
+    return error_ == 0;
+  }
+  int error() const noexcept { return error_; }  // errno, 0: none
+
+ private:
+  const std::function<int(std::string_view)>& write_;
+  int error_ = 0;
+};
+
 struct Context {
   const Invocation& args;
   const Environment& environment;
+  Output& output;
   Client& client;
   Paint paint;
   bool json = false;
 
-  void print(std::string_view text) const { environment.out(text); }
+  // False when standard output cannot be written: run() says so, the handler only has to end.
+  bool print(std::string_view text) const { return output.print(text); }
+  bool can_print() const noexcept { return output.error() == 0; }
 };
 
 // Prints an answer: as JSON with all its fields, or as `render` makes it. Passes an error on.

@@ -22,7 +22,8 @@ class Listener {
     const std::uint64_t start = monotonic_ns();
     Progress progress(c_, start);
     std::uint64_t now = start;
-    while (received_ < count_ && !(limited && now - start >= limit) && !stop.requested()) {
+    while (received_ < count_ && !(limited && now - start >= limit) && !stop.requested() &&
+           c_.can_print()) {
       const auto messages = agent_.receive(20ms);
       now = monotonic_ns();
       const std::uint64_t wall = realtime_ns();

@@ -14,8 +14,7 @@ int main(int argc, char** argv) {
   ::setenv("GRPC_VERBOSITY", "NONE", 0);
   sluice::cli::Environment environment;
   environment.out = [](std::string_view text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
+    return sluice::cli::write_all(STDOUT_FILENO, text);
   };
   environment.err = [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); };
   environment.terminal = ::isatty(STDOUT_FILENO) == 1;

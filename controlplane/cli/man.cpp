@@ -70,8 +70,8 @@ Done.
 .TP
 .B 1
 Failed: the reason is on standard error. Also when a route lookup finds no route, a checked
-configuration is wrong, a ping got no answer, or fewer messages were sent or received than asked
-for.
+configuration is wrong, a ping got no answer, fewer messages were sent or received than asked for,
+or standard output cannot be written.
 .TP
 .B 2
 Wrong usage.

@@ -20,7 +20,7 @@ class Pinger {
     const auto interval = static_cast<std::uint64_t>(c_.args.duration("interval").count());
     const auto timeout = static_cast<std::uint64_t>(c_.args.duration("timeout").count());
     std::uint64_t next = monotonic_ns();
-    while (!stop.requested()) {
+    while (!stop.requested() && c_.can_print()) {
       const std::uint64_t now = monotonic_ns();
       if (sent_ < count_ && now >= next) {
         if (auto ok = ask(); !ok) return ok;

@@ -119,7 +119,7 @@ Outcome watch(Context& c, const Request& request, Print print) {
     const auto reply = c.client.call(request);
     if (!reply) return std::unexpected(reply.error());
     print(*reply);
-    if (!c.args.has("watch")) break;
+    if (!c.args.has("watch") || !c.can_print()) break;
   }
   return kDone;
 }
@@ -176,7 +176,10 @@ Outcome drops(Context& c) {
   request.set_port(c.args.text("port"));
   std::optional<api::DropsReply> before;
   return watch(c, request, [&](const api::DropsReply& now) {
-    if (c.json) return c.print(JsonWriter(!c.args.has("watch")).value(now).take());
+    if (c.json) {
+      c.print(JsonWriter(!c.args.has("watch")).value(now).take());
+      return;
+    }
     if (c.args.has("watch")) c.print(c.environment.terminal ? "\x1b[H\x1b[2J" : "\n");
     const bool comparable = before && before->dataplane_instance() == now.dataplane_instance() &&
                             now.taken_ns() > before->taken_ns();

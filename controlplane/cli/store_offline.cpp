@@ -110,7 +110,8 @@ void print_verified(Context& c, const store::VerifyReport& report) {
     JsonWriter json;
     json.begin_object().member("files", report.files).member("bytes", report.bytes);
     add_damage(json, report.damaged);
-    return c.print(json.end_object().take());
+    c.print(json.end_object().take());
+    return;
   }
   c.print(
       damage_text(report.damaged) +
@@ -135,7 +136,8 @@ void print_salvaged(Context& c, const store::SalvageReport& report, const std::s
         .member("lost_operations", report.lost_operations)
         .member("manifest", report.manifest);
     add_damage(json, report.damaged);
-    return c.print(json.end_object().take());
+    c.print(json.end_object().take());
+    return;
   }
   std::string text = damage_text(report.damaged);
   if (!report.manifest)

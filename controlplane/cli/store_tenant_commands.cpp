@@ -109,7 +109,8 @@ Outcome store_export(Context& c) {
   if (!report) return std::unexpected(report.error());
   if (auto done = file->write(last_line(*report)); !done) return std::unexpected(done.error());
   if (path.empty()) {
-    if (auto done = file->commit_to(c.environment.out); !done) return std::unexpected(done.error());
+    const auto done = file->commit_to([&](std::string_view text) { return c.print(text); });
+    if (!done) return std::unexpected(done.error());
     return kDone;
   }
   if (auto done = file->commit(); !done) return std::unexpected(done.error());

@@ -115,10 +115,10 @@ Outcome trace(Context& c) {
       c.print(fmt::format("waiting for {} message{}\n", reply.started().count(),
                           reply.started().count() == 1 ? "" : "s"));
     }
-    if (!reply.has_message()) return true;
+    if (!reply.has_message()) return c.can_print();
     ++number;
-    c.print(c.json ? render_json(reply.message()) : render(reply.message(), number, c.paint));
-    return true;
+    return c.print(c.json ? render_json(reply.message())
+                          : render(reply.message(), number, c.paint));
   });
   if (!done) return std::unexpected(done.error());
   if (number != 0) return kDone;

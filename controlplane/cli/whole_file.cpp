@@ -72,13 +72,13 @@ Status WholeFile::commit() {
   return sync_folder(path_);
 }
 
-Status WholeFile::commit_to(const std::function<void(std::string_view)>& out) {
+Status WholeFile::commit_to(const std::function<bool(std::string_view)>& out) {
   if (auto done = flush(); !done) return done;
   std::rewind(file_.get());
   std::array<char, 65536> piece;
   for (;;) {
     const std::size_t got = std::fread(piece.data(), 1, piece.size(), file_.get());
-    if (got != 0) out({piece.data(), got});
+    if (got != 0 && !out({piece.data(), got})) break;
     if (got < piece.size()) break;
   }
   return std::ferror(file_.get()) == 0 ? Status{} : broken("reading", path_);

@@ -24,8 +24,8 @@ class WholeFile {
   Status write(std::string_view text);
   // Under its name, for readers and after a power loss; an older file of that name is replaced.
   Status commit();
-  // To somebody else, in pieces.
-  Status commit_to(const std::function<void(std::string_view)>& out);
+  // To somebody else, in pieces, until `out` says that it takes no more.
+  Status commit_to(const std::function<bool(std::string_view)>& out);
 
  private:
   struct Close {

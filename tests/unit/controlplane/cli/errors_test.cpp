@@ -1,10 +1,12 @@
 // What is said, and with which exit status, when something is not as it should be.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <fstream>
 
 #include "controlplane/cli/client.hpp"
@@ -126,6 +128,58 @@ TEST_F(Errors, WrongUsageEndsWithStatusTwoAndPointsToHelp) {
             "sluice: AGENT is missing: name or id of the agent\nsee 'sluice agent show --help'\n");
   EXPECT_EQ(run_words({}).status, kWrongUsage);
   EXPECT_NE(run_words({}).err.find("usage: sluice COMMAND"), std::string::npos);
+}
+
+TEST_F(Errors, OutputThatCannotBeWrittenIsNoSuccess) {
+  const std::vector<std::vector<std::string>> all = {{"agent", "list"},
+                                                     {"agent", "token", "a/b/c/d", "--tenant", "1"},
+                                                     {"config", "show"},
+                                                     {"store", "export", "--tenant", "1"},
+                                                     {"trace"},
+                                                     {"cluster", "events"},
+                                                     {"completion", "bash"},
+                                                     {"man"},
+                                                     {"version"},
+                                                     {"--help"}};
+  router_.state().trace.emplace_back().mutable_started()->set_count(1);
+  for (auto words : all) {
+    words.insert(words.begin(), {"--socket", router_.socket()});
+    const auto full = run_words(words, false, {.error = ENOSPC});
+    EXPECT_EQ(full.status, kFailed);
+    EXPECT_EQ(full.err, "sluice: cannot write: No space left on device\n");
+    // Whoever reads has enough.
+    const auto closed = run_words(words, false, {.error = EPIPE});
+    EXPECT_EQ(closed.status, kFailed);
+    EXPECT_EQ(closed.err, "");
+  }
+}
+
+TEST_F(Errors, StreamsEndWithTheFirstFailedWrite) {
+  const auto watch = run_words({"--socket", router_.socket(), "stats", "--watch", "1"}, false,
+                               {.error = EPIPE, .writes = 5});
+  EXPECT_EQ(watch.status, kFailed);
+  for (int i = 0; i < 3; ++i)
+    router_.state().cluster_events.push_back(router_.state().cluster_events.front());
+  const auto events = run_words({"--socket", router_.socket(), "cluster", "events", "--json"},
+                                false, {.error = ENOSPC, .writes = 1});
+  EXPECT_EQ(events.status, kFailed);
+  EXPECT_EQ(std::ranges::count(events.out, '\n'), 1);
+}
+
+TEST(WriteAll, GivesTheReason) {
+  const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
+  ASSERT_GE(full, 0);
+  EXPECT_EQ(write_all(full, "text"), ENOSPC);
+  EXPECT_EQ(write_all(full, ""), 0);
+  ::close(full);
+  EXPECT_EQ(write_all(full, "text"), EBADF);
+  int pipe[2];
+  ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
+  EXPECT_EQ(write_all(pipe[1], "text"), 0);
+  char text[8] = {};
+  EXPECT_EQ(::read(pipe[0], text, sizeof text), 4);
+  ::close(pipe[0]);
+  ::close(pipe[1]);
 }
 
 TEST_F(Errors, ForeignTextIsShownWithoutControlCharactersAndNotAtLength) {

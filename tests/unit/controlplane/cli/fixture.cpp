@@ -143,10 +143,14 @@ Ran FakeControlPlane::run(std::vector<std::string> words, bool terminal) const {
   return run_words(std::move(words), terminal);
 }
 
-Ran run_words(std::vector<std::string> words, bool terminal) {
+Ran run_words(std::vector<std::string> words, bool terminal, Broken broken) {
   Ran ran;
   Environment environment;
-  environment.out = [&](std::string_view text) { ran.out += text; };
+  environment.out = [&](std::string_view text) {
+    if (broken.error != 0 && broken.writes-- <= 0) return broken.error;
+    ran.out += text;
+    return 0;
+  };
   environment.err = [&](std::string_view text) { ran.err += text; };
   environment.terminal = terminal;
   environment.sleep = [](std::chrono::nanoseconds) {};

@@ -67,8 +67,13 @@ struct Ran {
   std::string err;
 };
 
-// Runs the command without any control plane, unless --socket names one.
-Ran run_words(std::vector<std::string> words, bool terminal = false);
+// Runs the command without any control plane, unless --socket names one. Standard output takes
+// `writes` pieces, then gives that error.
+struct Broken {
+  int error = 0;
+  int writes = 0;
+};
+Ran run_words(std::vector<std::string> words, bool terminal = false, Broken broken = {});
 
 class FakeControlPlane {
  public:

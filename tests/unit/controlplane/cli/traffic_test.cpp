@@ -137,7 +137,10 @@ Ran run_real(const Words& words, std::atomic<bool>* listening = nullptr) {
       if (listening != nullptr && text.starts_with("listening")) *listening = true;
     };
   };
-  environment.out = into(ran.out);
+  environment.out = [take = into(ran.out)](std::string_view text) {
+    take(text);
+    return 0;
+  };
   environment.err = into(ran.err);
   // lint: allow sleep: the pauses of the product; the test itself waits for nothing here
   environment.sleep = [](std::chrono::nanoseconds time) { std::this_thread::sleep_for(time); };
