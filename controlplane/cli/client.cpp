@@ -38,6 +38,26 @@ ErrorCode code_of(grpc::StatusCode code) {
   }
 }
 
+Error no_answer(const std::string& socket, std::chrono::nanoseconds timeout) {
+  return {ErrorCode::kTimeout,
+          fmt::format("the control plane at {} did not answer within {}; --timeout sets how long "
+                      "to wait",
+                      socket, duration_text(static_cast<std::uint64_t>(timeout.count()))),
+          ErrorOrigin::kPeer};
+}
+
+// Whether it became clear in time how the connection goes: the other side has spoken, or it failed,
+// which the call that follows says better.
+bool settled(grpc::Channel& channel, std::chrono::nanoseconds timeout) {
+  const auto deadline = std::chrono::system_clock::now() + timeout;
+  for (auto state = channel.GetState(true);
+       state == GRPC_CHANNEL_IDLE || state == GRPC_CHANNEL_CONNECTING;
+       state = channel.GetState(true)) {
+    if (!channel.WaitForStateChange(state, deadline)) return false;
+  }
+  return true;
+}
+
 Error error_of(const grpc::Status& status, const std::string& socket,
                std::chrono::nanoseconds timeout) {
   const auto code = code_of(status.error_code());
@@ -46,12 +66,8 @@ Error error_of(const grpc::Status& status, const std::string& socket,
     // Of the transport or of the control plane itself? Ask the socket.
     if (auto ok = check_socket(socket); !ok) return ok.error();
   }
-  if (code == ErrorCode::kTimeout) {
-    text = fmt::format(
-        "the control plane at {} did not answer within {}; --timeout sets how long "
-        "to wait",
-        socket, duration_text(static_cast<std::uint64_t>(timeout.count())));
-  } else if (code == ErrorCode::kUnsupported) {
+  if (code == ErrorCode::kTimeout) return no_answer(socket, timeout);
+  if (code == ErrorCode::kUnsupported) {
     text = fmt::format(
         "the control plane at {} does not know this request; it is older than this "
         "command",
@@ -81,7 +97,7 @@ struct Client::Stubs {
 };
 
 Client::Client(std::string socket, std::chrono::nanoseconds timeout)
-    : socket_(std::move(socket)), timeout_(timeout) {}
+    : socket_(std::move(socket)), connect_timeout_(timeout), timeout_(timeout) {}
 Client::~Client() = default;
 
 Status Client::connect() {
@@ -89,8 +105,13 @@ Status Client::connect() {
   if (auto ok = check_socket(socket_); !ok) return ok;
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);
-  stubs_ = std::make_unique<Stubs>(
-      grpc::CreateCustomChannel("unix:" + socket_, grpc::InsecureChannelCredentials(), arguments));
+  const auto channel =
+      grpc::CreateCustomChannel("unix:" + socket_, grpc::InsecureChannelCredentials(), arguments);
+  // Streams may be silent for long: one that nobody serves must not look like that.
+  if (!settled(*channel, connect_timeout_)) {
+    return std::unexpected(no_answer(socket_, connect_timeout_));
+  }
+  stubs_ = std::make_unique<Stubs>(channel);
   return {};
 }
 

@@ -59,7 +59,8 @@ namespace sluice::cli {
 
 class Client {
  public:
-  // `timeout` is for a whole call, streams included unless they are given their own.
+  // `timeout` is for a whole call, streams included unless they are given their own. Within it the
+  // control plane has to take the connection, in any case.
   Client(std::string socket, std::chrono::nanoseconds timeout);
   ~Client();
   Client(const Client&) = delete;
@@ -83,6 +84,7 @@ class Client {
   Status connect();
 
   std::string socket_;
+  std::chrono::nanoseconds connect_timeout_;
   std::chrono::nanoseconds timeout_;
   std::unique_ptr<Stubs> stubs_;
 };
