@@ -1,10 +1,14 @@
 // cluster init, join-token, events, keys
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "config/join_token.hpp"
 #include "controlplane/cli/context.hpp"
@@ -20,6 +24,17 @@ std::string new_key() {
   return to_base64({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
+std::string_view what_is_there(const std::string& path) {
+  struct stat about{};
+  if (::stat(path.c_str(), &about) != 0) {
+    return " is a symbolic link that leads nowhere; name another with --keys-file";
+  }
+  if (S_ISDIR(about.st_mode)) return " is a folder; name a file in it with --keys-file";
+  if (!S_ISREG(about.st_mode)) return " is no regular file; name another with --keys-file";
+  return " is there already, with the keys of a cluster. To leave that cluster, move the file "
+         "away; or name another with --keys-file";
+}
+
 // Never over one that is there: its cluster would be cut off.
 Status write_keys(const std::string& path, const std::vector<std::string>& keys) {
   std::string text = "# Keys of the cluster, the one in use first. Keep them secret.\n";
@@ -27,12 +42,8 @@ Status write_keys(const std::string& path, const std::vector<std::string>& keys)
     text += key + "\n";
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) {
-    if (errno == EEXIST) {
-      return fail(ErrorCode::kAlreadyExists,
-                  fmt::format("{} is there already, with the keys of a cluster. To leave that "
-                              "cluster, move the file away; or name another with --keys-file",
-                              path));
-    }
+    if (errno == EEXIST)
+      return fail(ErrorCode::kAlreadyExists, fmt::format("{}{}", path, what_is_there(path)));
     return fail(ErrorCode::kUnavailable,
                 fmt::format("cannot make {}: {}", path, std::strerror(errno)));
   }
@@ -48,7 +59,13 @@ Status write_keys(const std::string& path, const std::vector<std::string>& keys)
 
 // A configuration that nobody named may not be there yet, or not be finished.
 Result<std::string> keys_file_of(const Context& c) {
-  if (c.args.has("keys-file")) return c.args.text("keys-file");
+  if (c.args.has("keys-file")) {
+    // The configuration takes no other.
+    std::error_code error;
+    const auto path = std::filesystem::absolute(c.args.text("keys-file"), error);
+    if (error) return wrong_usage("--keys-file: " + error.message());
+    return path.lexically_normal().string();
+  }
   const bool asked = c.args.has("config");
   const auto config = config::load(asked ? c.args.text("config") : c.environment.default_config,
                                    config::Files::kSkip);
@@ -57,16 +74,31 @@ Result<std::string> keys_file_of(const Context& c) {
   return "/var/lib/sluice/cluster.keys";
 }
 
+// As YAML reads it back, in quotes where it needs them. Without control characters.
+std::string yaml_text(std::string_view text) {
+  const auto plain = [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::string_view("/_.-").contains(c);
+  };
+  if (text.starts_with('/') && std::ranges::all_of(text, plain)) return std::string(text);
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
 std::string section_of(const config::JoinToken& token, const std::string& path) {
   std::string text = "cluster:\n  bind: 0.0.0.0\n";
   if (!token.join.empty()) {
     text += "  join: [";
     for (std::size_t i = 0; i < token.join.size(); ++i)
-      text += fmt::format("{}\"{}\"", i > 0 ? ", " : "", printable(token.join[i]));
+      text += (i > 0 ? ", " : "") + yaml_text(printable(token.join[i]));
     text += "]\n";
   }
-  if (!token.label.empty()) text += fmt::format("  label: \"{}\"\n", printable(token.label));
-  text += token.keys.empty() ? "  encryption: false\n" : fmt::format("  keys-file: {}\n", path);
+  if (!token.label.empty()) text += fmt::format("  label: {}\n", yaml_text(printable(token.label)));
+  text += token.keys.empty() ? "  encryption: false\n"
+                             : fmt::format("  keys-file: {}\n", yaml_text(path));
   return text;
 }
 

@@ -344,6 +344,19 @@ TEST_F(Commands, ClusterInitMakesKeysOrTakesThoseOfAToken) {
   EXPECT_EQ(named.status, kDone) << named.err;
   EXPECT_TRUE(std::filesystem::exists(folder + "/cluster.keys"));
   EXPECT_EQ(run_words({"cluster", "init", "--config", folder + "/none.yaml"}).status, kFailed);
+  // The configuration takes absolute paths only; quotes keep its syntax.
+  const auto relative = std::filesystem::relative(folder + "/odd #: \"1\"").string();
+  const auto odd = run_words({"cluster", "init", "--keys-file", relative});
+  EXPECT_EQ(odd.status, kDone) << odd.err;
+  EXPECT_NE(odd.out.find("keys-file: \"" + folder + "/odd #: \\\"1\\\"\"\n"), std::string::npos)
+      << odd.out;
+  const auto over = [](const std::string& path) {
+    return run_words({"cluster", "init", "--keys-file", path}).err;
+  };
+  EXPECT_NE(over(folder).find(folder + " is a folder"), std::string::npos);
+  EXPECT_NE(over("/dev/null").find("/dev/null is no regular file"), std::string::npos);
+  std::filesystem::create_symlink("/nowhere/keys", folder + "/link");
+  EXPECT_NE(over(folder + "/link").find("leads nowhere"), std::string::npos);
   // A token that got lost is no wish for a new cluster.
   EXPECT_EQ(run_words({"cluster", "init", "--token", "", "--keys-file", file + "3"}).status, 2);
   EXPECT_FALSE(std::filesystem::exists(file + "3"));
