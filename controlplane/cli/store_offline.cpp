@@ -24,12 +24,29 @@ namespace store = controlplane::store;
 
 // --- restore ------------------------------------------------------------------------------------
 
+// Without a slash at the end, so that names beside it can be made by appending.
+std::string folder_name(const std::string& given) {
+  auto path = std::filesystem::path(given).lexically_normal();
+  if (!path.has_filename() && path.has_relative_path()) path = path.parent_path();
+  return path.string();
+}
+
+// Also where links lead there.
+bool lies_in(const std::string& folder, const std::string& other) {
+  std::error_code error;  // then the path is empty, and lies nowhere
+  const auto whole = [&](const std::string& path) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
+  };
+  const auto inside = whole(folder).lexically_relative(whole(other));
+  return !inside.empty() && *inside.begin() != "..";
+}
+
 Result<std::string> folder_of_store(const Context& c) {
-  if (c.args.has("directory")) return c.args.text("directory");
+  if (c.args.has("directory")) return folder_name(c.args.text("directory"));
   const std::string path =
       c.args.has("config") ? c.args.text("config") : c.environment.default_config;
   const auto config = config::load(path, config::Files::kSkip);
-  if (config) return config->store.directory;
+  if (config) return folder_name(config->store.directory);
   return fail(ErrorCode::kNotFound,
               fmt::format("{}\nwhere the store is would be read from there; --directory says it",
                           config.error().message()),
@@ -58,6 +75,34 @@ Result<bool> has_content(store::Fs& fs, const std::string& directory) {
   const auto names = fs.list(directory);
   if (!names) return std::unexpected(names.error());
   return !names->empty();
+}
+
+// Whether a store may be put there: into an empty folder, or with --replace in place of a store.
+Status check_target(store::Fs& fs, const Context& c, const std::string& directory, bool content) {
+  if (lies_in(directory, c.args.text("BACKUP"))) {
+    return wrong_usage(
+        fmt::format("{} lies in the backup itself; the store needs a place of its own", directory));
+  }
+  if (!content) return {};
+  bool store = false;
+  for (const auto name : {store::kManifestName, store::kLockName}) {
+    const auto there = fs.exists(fmt::format("{}/{}", directory, name));
+    if (!there) return std::unexpected(there.error());
+    store = store || *there;
+  }
+  if (!store) {
+    return fail(ErrorCode::kAlreadyExists,
+                fmt::format("{} is not empty, but has no store in it; name another folder with "
+                            "--directory, or empty this one",
+                            directory),
+                ErrorOrigin::kStore);
+  }
+  if (c.args.has("replace")) return {};
+  return fail(ErrorCode::kAlreadyExists,
+              fmt::format("{} holds a store already; stop the control plane, then --replace sets "
+                          "that one aside and restores",
+                          directory),
+              ErrorOrigin::kStore);
 }
 
 void print_restored(Context& c, const store::BackupReport& report, const std::string& directory,
@@ -281,12 +326,8 @@ Outcome store_restore(Context& c) {
   const auto fs = store::make_posix_fs();
   const auto content = has_content(*fs, *directory);
   if (!content) return std::unexpected(content.error());
-  if (*content && !c.args.has("replace")) {
-    return fail(ErrorCode::kAlreadyExists,
-                fmt::format("{} holds a store already; stop the control plane, then --replace sets "
-                            "that one aside and restores",
-                            *directory),
-                ErrorOrigin::kStore);
+  if (auto good = check_target(*fs, c, *directory, *content); !good) {
+    return std::unexpected(good.error());
   }
   // Held until the end: nobody opens the old store while it is being replaced.
   std::unique_ptr<store::FileLock> lock;
@@ -338,7 +379,11 @@ Outcome store_salvage(Context& c) {
   const auto directory = folder_of_store(c);
   if (!directory) return std::unexpected(directory.error());
   const auto fs = store::make_posix_fs();
-  const std::string& to = c.args.text("NEW");
+  const std::string to = folder_name(c.args.text("NEW"));
+  if (lies_in(to, *directory)) {
+    return wrong_usage(fmt::format(
+        "{} lies in the damaged store itself; the new one needs a place of its own", to));
+  }
   spdlog::set_level(spdlog::level::off);  // the store's log lines would go between ours
   ProgressLine progress(c, "salvaging");
   const auto report = store::salvage(*fs, *directory, to, controlplane::route_tables(),

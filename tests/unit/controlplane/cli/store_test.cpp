@@ -306,6 +306,42 @@ TEST_F(StoreRestore, OverAStoreOnlyWhenAskedAndNobodyHasItOpen) {
       directory + ".old-2");
 }
 
+TEST_F(StoreRestore, NotOverWhatIsNoStore) {
+  std::filesystem::create_directory(folder_ + "/home");
+  std::ofstream(folder_ + "/home/letter") << "Dear";
+  for (const auto& more : {std::vector<std::string>{}, {"--replace"}}) {
+    std::vector<std::string> words = {"--directory", folder_ + "/home"};
+    words.insert(words.end(), more.begin(), more.end());
+    const auto ran = restore(words);
+    EXPECT_EQ(ran.status, kFailed);
+    EXPECT_NE(ran.err.find("/home is not empty, but has no store in it"), std::string::npos)
+        << ran.err;
+  }
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/home/letter"));
+}
+
+TEST_F(StoreRestore, NotIntoTheBackupNorTheDamagedStore) {
+  std::filesystem::create_directory_symlink(folder_ + "/backup", folder_ + "/alias");
+  for (const auto* place : {"/backup", "/backup/new", "/backup/new/", "/alias", "/alias/new"}) {
+    const auto ran = restore({"--directory", folder_ + place, "--replace"});
+    EXPECT_EQ(ran.status, kWrongUsage) << place;
+    EXPECT_NE(ran.err.find("lies in the backup itself"), std::string::npos) << ran.err;
+  }
+  for (const auto* place : {"/store", "/store/new", "/store/new/"}) {
+    const auto ran =
+        run_words({"store", "salvage", folder_ + place, "--directory", folder_ + "/store"});
+    EXPECT_EQ(ran.status, kWrongUsage) << place;
+    EXPECT_NE(ran.err.find("lies in the damaged store itself"), std::string::npos) << ran.err;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/backup.old-1"));
+}
+
+TEST_F(StoreRestore, ASlashAtTheEndChangesNothing) {
+  const auto ran = restore({"--directory", folder_ + "/store/", "--replace"});
+  EXPECT_EQ(ran.status, kDone) << ran.err;
+  EXPECT_TRUE(has(folder_ + "/store.old-1", 2));
+}
+
 TEST_F(StoreRestore, ADamagedBackupCostsNothing) {
   const std::string manifest = folder_ + "/backup/MANIFEST";
   std::fstream(manifest, std::ios::in | std::ios::out).seekp(30).put('x');
