@@ -14,7 +14,6 @@
 namespace sluice::config {
 namespace {
 
-constexpr std::size_t kMaxCapabilities = 64;
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxMistakes = 1000;  // after which the rest of the file is not worth reading
 
@@ -150,11 +149,11 @@ class LineParser {
   bool capabilities(StaticAgent& agent) {
     auto list = next();
     if (list.empty()) return true;
-    agent.capabilities.reserve(1 +
-                               static_cast<std::size_t>(std::count(list.begin(), list.end(), ',')));
-    if (agent.capabilities.capacity() > kMaxCapabilities) {
-      return wrong(list, fmt::format("has more than {} capabilities", kMaxCapabilities));
+    const auto commas = static_cast<std::size_t>(std::count(list.begin(), list.end(), ','));
+    if (commas >= kMaxCapabilitiesOfAgent) {
+      return wrong(list, fmt::format("has more than {} capabilities", kMaxCapabilitiesOfAgent));
     }
+    agent.capabilities.reserve(commas + 1);
     while (true) {
       const auto comma = list.find(',');
       const auto one = list.substr(0, comma);

@@ -113,6 +113,8 @@ struct Tenant {
   friend bool operator==(const Tenant&, const Tenant&) = default;
 };
 
+inline constexpr std::size_t kMaxCapabilitiesOfAgent = 32;  // as of one that registers
+
 // An agent known by configuration. Of a peer's agent the endpoint is empty: the peer knows it.
 struct StaticAgent {
   Id id;

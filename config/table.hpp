@@ -249,7 +249,7 @@ inline constexpr Key kAgentCapabilitiesKey{"capabilities", &StaticAgent::capabil
                                            Rule{.help = "Capabilities that it offers.",
                                                 .change = Change::kLive,
                                                 .syntax = &kCapabilityName,
-                                                .max_items = 64}};
+                                                .max_items = kMaxCapabilitiesOfAgent}};
 
 inline constexpr std::tuple kAgentKeys{
     kAgentNameKey, kAgentIdKey, kAgentTenantKey,

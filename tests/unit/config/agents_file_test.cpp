@@ -104,6 +104,18 @@ TEST(AgentsFile, GoodLinesAroundABadOneAreKept) {
   EXPECT_TRUE(mistakes[0].starts_with("a:2:1: "));
 }
 
+TEST(AgentsFile, CapabilitiesAreNotMoreThanRegistrationTakes) {
+  std::string list = "x";
+  for (int i = 1; i < 32; ++i)
+    list += ",x" + std::to_string(i);
+  const std::string most = "a/b/c/d 1 1.1.1.1:1 " + list;
+  const auto [file, mistakes] = parse_lines(most + "\n" + most + ",y\n" + most + "\n");
+  EXPECT_EQ(file.agents.size(), 2U);
+  ASSERT_EQ(mistakes.size(), 1U);
+  EXPECT_TRUE(mistakes[0].starts_with("a:2:21: ")) << mistakes[0];
+  EXPECT_TRUE(mistakes[0].ends_with("has more than 32 capabilities")) << mistakes[0];
+}
+
 TEST(AgentsFile, AMillionBadLinesEndSoon) {
   std::string text;
   for (int i = 0; i < 1'000'000; ++i)

@@ -210,6 +210,20 @@ TEST(Together, Cluster) {
             "is 100");
 }
 
+TEST(Together, CapabilitiesAreNotMoreThanRegistrationTakes) {
+  const auto agent = [](int capabilities) {
+    std::string list = "x";
+    for (int i = 1; i < capabilities; ++i)
+      list += ", x" + std::to_string(i);
+    return only_mistake(
+        with_top("tenants: [{id: 1, name: a}]\nagents: [{name: a/b/c/d, tenant: 1, endpoint: "
+                 "'1.1.1.1:1', capabilities: [" +
+                 list + "]}]"));
+  };
+  EXPECT_EQ(agent(32), "0 mistakes");
+  EXPECT_EQ(agent(33), "f:7:74: agents[0].capabilities: has 33 items; at most 32 are allowed");
+}
+
 TEST(Together, SocketsFitTheirAddress) {
   const std::string deep = "/" + std::string(100, 'x');
   const auto text = only_mistake(with_top("router: {run-dir: " + deep + "}"));
