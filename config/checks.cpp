@@ -31,6 +31,7 @@ class Checks {
     check_leases();
     check_store();
     check_cluster();
+    check_listeners();
     check_sockets();
   }
 
@@ -90,10 +91,10 @@ class Checks {
     check_unique_ports(&Port::name, "name");
     check_unique_ports(&Port::device, "device");
     check_unique_ports(&Port::host_interface, "host-interface");
+    check_interfaces(document_, report_, config_);
     for (std::size_t i = 0; i < config_.ports.size(); ++i) {
       check_port_workers(i);
       check_port_buffers(i);
-      check_host_interface(i);
       check_addresses(i);
     }
   }
@@ -126,30 +127,29 @@ class Checks {
                     port.queue_count(), port.descriptors, needed, config_.dataplane.mbufs));
   }
 
-  // A TAP device makes an interface of its own, which cannot be the companion as well.
-  void check_host_interface(std::size_t i) {
-    constexpr std::string_view kOption = ",iface=";
-    for (std::size_t j = 0; j < config_.ports.size(); ++j) {
-      const std::string& device = config_.ports[j].device;
-      const auto at = device.find(kOption);
-      if (!device.starts_with("net_tap") || at == std::string::npos) continue;
-      const auto begin = at + kOption.size();
-      const auto name = device.substr(begin, device.find(',', begin) - begin);
-      if (name != config_.ports[i].host_interface) continue;
-      wrong({"ports", i, "host-interface"},
-            fmt::format("{} is the interface that the device of ports[{}] makes; take another name",
-                        quoted(name), j));
-    }
-  }
-
   static bool is_multicast(const IpAddress& ip) { return why_no_host(ip) == "a multicast address"; }
+
+  // Why an interface cannot have it; empty: it can.
+  static std::string_view why_not_own(const Prefix& own) {
+    const IpAddress& ip = own.address;
+    if (is_multicast(ip)) return "a multicast address";
+    if (!ip.is_v4() || ip.is_unspecified()) return {};
+    const std::uint32_t address = ip.v4_part().get();
+    if (address == UINT32_MAX) return "the broadcast address";
+    if (is_broadcast_of(ip, ip, own.length)) return "the broadcast address of its network";
+    const bool has_network = own.length <= 30;
+    return has_network && (address & (UINT32_MAX >> own.length)) == 0 ? "the address of its network"
+                                                                      : "";
+  }
 
   void check_addresses(std::size_t i) {
     const auto& addresses = config_.ports[i].addresses;
     for (std::size_t a = 0; a < addresses.size(); ++a) {
       const IpAddress& ip = addresses[a].address;
       const Steps where{"ports", i, "addresses", a};
-      if (is_multicast(ip)) wrong(where, "is a multicast address; must be one of a host");
+      if (const auto why = why_not_own(addresses[a]); !why.empty()) {
+        wrong(where, fmt::format("is {}; must be one of a host", why));
+      }
       for (std::size_t j = 0; j <= i; ++j) {
         const auto& others = config_.ports[j].addresses;
         const auto end = j == i ? others.begin() + static_cast<std::ptrdiff_t>(a) : others.end();
@@ -300,6 +300,26 @@ class Checks {
             fmt::format("{} leaves no time within cluster.probe-interval-ms, which is {}",
                         *cluster.probe_timeout_ms, *cluster.probe_interval_ms));
     }
+  }
+
+  // Whether the one listener keeps the other from listening. [::] of the cluster takes IPv4, too.
+  static bool collide(const Endpoint& metrics, const Endpoint& cluster) {
+    if (metrics.port != cluster.port) return false;
+    if (metrics.address == cluster.address || cluster.address == IpAddress{}) return true;
+    return metrics.address.is_v4() == cluster.address.is_v4() &&
+           (metrics.address.is_unspecified() || cluster.address.is_unspecified());
+  }
+
+  void check_listeners() {
+    const auto& metrics = config_.metrics.listen;
+    const auto& cluster = config_.cluster.bind;
+    if (!metrics || !cluster || !collide(*metrics, *cluster)) return;
+    // The default of the one is in the way of what was chosen for the other.
+    const bool chosen = is_given(document_, {"metrics", "listen"});
+    wrong(chosen ? Steps{"metrics", "listen"} : Steps{"cluster", "bind"},
+          fmt::format("TCP port {} is that of {}, which is {}, already", metrics->port,
+                      chosen ? "cluster.bind" : "metrics.listen",
+                      sluice::to_string(chosen ? *cluster : *metrics)));
   }
 
   void check_leases() {

@@ -15,6 +15,8 @@ void resolve_defaults(const Node& document, Report& report, Config& config);
 
 // What no single key can tell: keys that contradict each other. Files are not looked at.
 void check_together(const Node& document, Report& report, const Config& config);
+// The part of it about the interfaces of the kernel.
+void check_interfaces(const Node& document, Report& report, const Config& config);
 
 // The place of a key, or of the nearest thing around it that is there: one step per name or index.
 struct Step {

@@ -44,6 +44,29 @@ TEST(Together, HostInterfaceIsNotTheTapDevices) {
       "take another name");
 }
 
+TEST(Together, InterfacesOfDevices) {
+  const auto devices = [](const std::string& first, const std::string& second,
+                          const std::string& more = "") {
+    return only_mistake("dataplane: {workers: [1]}\nports:\n  - {name: a, device: '" + first +
+                        "'}\n  - {name: b, device: '" + second + "'" + more + "}");
+  };
+  EXPECT_EQ(devices("net_null0", "net_tap0,mac=fixed,iface=sixteen-letters-"),
+            "f:4:23: ports[1].device: port b, 'net_tap0,mac=fixed,iface=sixteen-letters-': the "
+            "interface has a name of 16 bytes; Linux takes at most 15");
+  EXPECT_EQ(devices("net_tap0,iface=fifteen-letters", "net_tap1,iface=fifteen-letter"),
+            "0 mistakes");
+  EXPECT_EQ(devices("net_af_packet0,iface=eth0", "net_tap1,iface=eth0"),
+            "f:4:23: ports[1].device: the interface 'eth0' is that of ports[0] already; must be "
+            "unique");
+  EXPECT_EQ(devices("net_af_xdp0,iface=eth0,start_queue=0", "net_af_xdp1,start_queue=1,iface=eth0"),
+            "0 mistakes");
+  EXPECT_EQ(devices("net_af_packet0,iface=eth0", "net_null0", ", host-interface: eth0"),
+            "f:4:52: ports[1].host-interface: 'eth0' is the interface that the device of ports[0] "
+            "has; take another name");
+  EXPECT_EQ(devices("net_null0", "net_null1", ", host-interface: lo"),
+            "f:4:52: ports[1].host-interface: 'lo' is the loopback interface; take another name");
+}
+
 TEST(Together, WorkersOfAPort) {
   EXPECT_EQ(only_mistake(two_ports(", workers: [1, 3]", "name: b, device: d2")),
             "f:3:40: ports[0].workers[1]: core 3 is not among dataplane.workers (1, 2)");
@@ -75,6 +98,20 @@ TEST(Together, AddressesAreUniqueHosts) {
             "f:6:30: ports[0].addresses[1]: 10.0.0.1 is an address of ports[0] already");
   EXPECT_EQ(only_mistake(with_port("addresses: ['ff02::1/64']")),
             "f:6:17: ports[0].addresses[0]: is a multicast address; must be one of a host");
+}
+
+TEST(Together, AddressesOfAPortAreItsOwn) {
+  const auto own = [](const std::string& address) {
+    return only_mistake(with_port("addresses: [" + address + "]"));
+  };
+  const std::string place = "f:6:17: ports[0].addresses[0]: is ";
+  EXPECT_EQ(own("10.0.0.0/24"), place + "the address of its network; must be one of a host");
+  EXPECT_EQ(own("10.0.0.255/24"),
+            place + "the broadcast address of its network; must be one of a host");
+  EXPECT_EQ(own("255.255.255.255/32"), place + "the broadcast address; must be one of a host");
+  for (const auto* good :
+       {"10.0.1.0/23", "10.0.0.255/23", "10.0.0.0/31", "10.0.0.1/31", "10.0.0.0/32", "'fd00::/64'"})
+    EXPECT_EQ(own(good), "0 mistakes") << good;
 }
 
 TEST(Together, HoldFitsTheBuffers) {
@@ -208,6 +245,29 @@ TEST(Together, Cluster) {
             "f:6:53: cluster.probe-timeout-ms: 100 leaves no time within "
             "cluster.probe-interval-ms, which "
             "is 100");
+}
+
+TEST(Together, ListenersDoNotCollide) {
+  const auto both = [](const std::string& metrics, const std::string& cluster) {
+    return only_mistake(
+        with_top("metrics: {listen: \"" + metrics + "\"}\ncluster: {bind: \"" + cluster + "\"}"));
+  };
+  EXPECT_EQ(both("127.0.0.1:7946", "0.0.0.0"),
+            "f:6:19: metrics.listen: TCP port 7946 is that of cluster.bind, which is 0.0.0.0:7946, "
+            "already");
+  EXPECT_EQ(both("10.0.0.1:7946", "[::]").substr(0, 25), "f:6:19: metrics.listen: T");
+  EXPECT_EQ(both("0.0.0.0:1", "10.0.0.1:1").substr(0, 25), "f:6:19: metrics.listen: T");
+  EXPECT_EQ(both("10.0.0.1:1", "10.0.0.1:1").substr(0, 25), "f:6:19: metrics.listen: T");
+  for (const auto& [metrics, cluster] : {std::pair("127.0.0.1:7947", "0.0.0.0"),
+                                         {"127.0.0.1:1", "10.0.0.1:1"},
+                                         {"[::]:1", "0.0.0.0:1"},
+                                         {"off", "0.0.0.0:9464"},
+                                         {"10.0.0.1:1", "off"}})
+    EXPECT_EQ(both(metrics, cluster), "0 mistakes") << metrics << " " << cluster;
+  // With the default of metrics.
+  EXPECT_EQ(only_mistake(with_top("cluster: {bind: '0.0.0.0:9464'}")),
+            "f:6:17: cluster.bind: TCP port 9464 is that of metrics.listen, which is "
+            "127.0.0.1:9464, already");
 }
 
 TEST(Together, CapabilitiesAreNotMoreThanRegistrationTakes) {
