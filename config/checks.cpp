@@ -344,7 +344,7 @@ class Checks {
     check(link_socket(config_), {"router", "run-dir"});
     // The default is shorter than the dataplane's, which was checked.
     if (is_given(document_, {"api", "socket"})) check(config_.api.socket, {"api", "socket"});
-    if (config_.api.socket == link_socket(config_)) {
+    if (same_path(config_.api.socket, link_socket(config_))) {
       wrong({"api", "socket"}, "is the socket of the dataplane; take another path");
     }
   }

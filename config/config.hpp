@@ -303,8 +303,9 @@ std::string to_string(const Diagnostic& diagnostic);
 inline constexpr std::size_t kMaxDiagnostics = 20;  // the rest is only counted
 inline constexpr std::size_t kMaxFileBytes = 16U << 20;
 
-// Whether files named in the configuration (agents-file, token-key-file) are read as well. The
-// dataplane needs none of them, and they may be large.
+// Whether files named in the configuration (agents-file, token-key-file) are read as well, and what
+// the control plane needs of the machine is looked for. The dataplane needs none of it, and the
+// files may be large.
 enum class Files : std::uint8_t { kSkip, kRead };
 
 struct Checked {

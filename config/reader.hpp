@@ -17,6 +17,10 @@ void resolve_defaults(const Node& document, Report& report, Config& config);
 void check_together(const Node& document, Report& report, const Config& config);
 // The part of it about the interfaces of the kernel.
 void check_interfaces(const Node& document, Report& report, const Config& config);
+// What is needed of this machine: files, folders, groups.
+void check_machine(const Node& document, Report& report, const Config& config);
+// Whether two paths are the same when . and .. and slashes too many are left out.
+bool same_path(const std::string& a, const std::string& b);
 
 // The place of a key, or of the nearest thing around it that is there: one step per name or index.
 struct Step {

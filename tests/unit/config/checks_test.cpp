@@ -293,6 +293,8 @@ TEST(Together, SocketsFitTheirAddress) {
             std::string::npos);
   EXPECT_EQ(only_mistake(with_top("api: {socket: /run/sluice/dataplane.sock}")),
             "f:6:15: api.socket: is the socket of the dataplane; take another path");
+  EXPECT_EQ(only_mistake(with_top("api: {socket: /run/x/..//sluice/./dataplane.sock}")),
+            "f:6:15: api.socket: is the socket of the dataplane; take another path");
 }
 
 }  // namespace
