@@ -179,6 +179,7 @@ grpc::Status ClusterService::Events(grpc::ServerContext* context,
       if (event.address.port != 0) to.set_address(to_string(event.address));
       to.set_incarnation(event.incarnation);
       to.set_from(event.from);
+      to.set_reason(event.reason);
       if (!streams_.write(*context, *writer, to)) return grpc::Status::OK;
       last = sequence;
       if (++sent == request->count()) return grpc::Status::OK;

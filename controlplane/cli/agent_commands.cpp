@@ -57,7 +57,10 @@ std::string render_added(const api::AddAgentReply& r, const Paint& paint) {
 }
 
 std::string render_deleted(const api::DeleteAgentReply& r, const Paint&) {
-  return fmt::format("deleted {}\n", name_or_id(r.agent().name(), r.agent().id()));
+  std::string text = fmt::format("deleted {}\n", name_or_id(r.agent().name(), r.agent().id()));
+  if (r.agent().origin() == api::ORIGIN_REGISTERED)
+    text += "if its process still runs it registers again with its next heartbeat\n";
+  return text;
 }
 
 std::string render_resolved(const api::ResolveReply& r, const Paint& paint) {

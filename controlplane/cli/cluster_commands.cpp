@@ -139,6 +139,7 @@ std::string event_line(const api::ClusterEvent& e) {
   if (!e.node().empty()) text += fmt::format(" {}", printable(e.node()));
   if (!e.address().empty()) text += " at " + e.address();
   if (!e.from().empty() && e.from() != e.node()) text += ", said by " + printable(e.from());
+  if (!e.reason().empty()) text += ": " + printable(e.reason());
   text += '\n';
   return text;
 }

@@ -44,7 +44,10 @@ std::string render_nodes(const api::ListNodesReply& r, const Paint& paint) {
                       c.alive(), c.suspect(), c.dead(), c.left(), c.lost_peers());
   if (!c.encrypted()) text += paint.warn("not encrypted") + "\n";
   if (c.health() > 0) {
-    text += paint.warn(fmt::format("this router is slow itself (health {})", c.health())) + "\n";
+    text += paint.warn(fmt::format("few answers to this router's own probes lately (health {}): "
+                                   "others have failed, or it or its network is slow",
+                                   c.health())) +
+            "\n";
   }
   return text;
 }

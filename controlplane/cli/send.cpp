@@ -12,6 +12,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr auto kGiveUp = 30s;  // without a router
+
 class Sender {
  public:
   Sender(Context& c, agent::Agent& agent, const Destination& to, std::uint8_t lifetime)
@@ -37,7 +39,7 @@ class Sender {
     Pacer pacer(c_.args.number("rate"), start_ns_);
     Progress progress(c_, start_ns_);
     std::uint64_t serve_ns = start_ns_;
-    while (sent_ < count_) {
+    while (sent_ < count_ && !gave_up_) {
       std::uint64_t now = monotonic_ns();
       if (now >= serve_ns) {
         if (stop.requested()) break;
@@ -105,17 +107,29 @@ class Sender {
     const auto taken = agent_.send(batch_);
     if (!taken) {
       if (!taken.error().retryable()) return std::unexpected(taken.error());
-      ++errors_;
-      last_error_ = taken.error().message();
-      c_.environment.sleep(10ms);  // the router is away; the messages are tried again
+      wait_for_router(taken.error());
       return 0;
     }
+    failing_since_ns_ = 0;
     if (*taken == 0) {
       ++queue_full_;
       c_.environment.sleep(50us);
     }
     sent_ += *taken;
     return *taken;
+  }
+
+  // The messages are tried again, but not for ever.
+  void wait_for_router(const Error& error) {
+    const std::uint64_t now = monotonic_ns();
+    ++errors_;
+    last_error_ = error.message();
+    if (failing_since_ns_ == 0) {
+      failing_since_ns_ = now;
+      c_.environment.err(fmt::format("sluice: {}; trying for {} s\n", last_error_, kGiveUp / 1s));
+    }
+    gave_up_ = now - failing_since_ns_ > static_cast<std::uint64_t>(kGiveUp / 1ns);
+    c_.environment.sleep(10ms);
   }
 
   // Takes what came: notices count, echo requests and the lease are the agent's own matter.
@@ -159,6 +173,8 @@ class Sender {
   std::uint64_t queue_full_ = 0;
   std::uint64_t errors_ = 0;
   std::string last_error_;
+  std::uint64_t failing_since_ns_ = 0;  // 0: the last one went well
+  bool gave_up_ = false;
   Notices notices_;
 };
 

@@ -149,10 +149,14 @@ Streams::Handlers Driver::stream_handlers() {
                 settle();
               },
           .on_failed =
-              [this](std::uint32_t id, const std::string&) {
+              [this](std::uint32_t id, const std::string& why) {
+                stream_failure_ = why;
                 core_->on_stream_failed(monotonic_ns(), id);
+                stream_failure_.clear();
                 settle();
-              }};
+              },
+          .on_refused = [this](const Endpoint& from,
+                               Malformed reason) { log_malformed(from, reason); }};
 }
 
 void Driver::learn_time(const PushPull& state) {
@@ -256,7 +260,8 @@ void Driver::open_stream(StreamRequest request) {
 void Driver::event(const Event& event) {
   events_.push_back({event.kind, std::string(event.name), event.address,
                      Bytes(event.meta.begin(), event.meta.end()), event.incarnation,
-                     std::string(event.from)});
+                     std::string(event.from),
+                     event.kind == EventKind::kJoinFailed ? stream_failure_ : std::string()});
 }
 
 void Driver::settle() {

@@ -45,6 +45,7 @@ struct MemberEvent {
   Bytes meta;
   std::uint32_t incarnation = 0;
   std::string from;
+  std::string reason;  // of kJoinFailed
 };
 
 struct DriverStats {
@@ -134,6 +135,7 @@ class Driver final : public Output {
   DriverStats stats_;
   RateLimit malformed_lines_{5, 10 * kNsPerSecond};
   std::vector<MemberEvent> events_;
+  std::string stream_failure_;  // while the core is told of it
   bool settling_ = false;
   std::uint64_t armed_ns_ = TimerHeap::kNever;
   std::uint64_t lamport_time_ = 0;  // serf's, as far as we know

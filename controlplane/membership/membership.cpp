@@ -55,6 +55,9 @@ bool Membership::Impl::log_event(const MemberEvent& event) {
   if (!event.name.empty()) line += fmt::format(" member={}", log_value(event.name));
   if (event.address.port != 0) line += fmt::format(" address={}", to_string(event.address));
   if (!event.from.empty()) line += fmt::format(" by={}", log_value(event.from));
+  if (!event.reason.empty()) line += fmt::format(" reason=\"{}\"", event.reason);
+  if (event.kind == EventKind::kConflict)
+    line += " remedy=\"two members have this name: give one of them another router.name\"";
   return log(static_cast<std::size_t>(event.kind), std::move(line), bad);
 }
 

@@ -14,6 +14,13 @@
 #include "sluice/base/clock.hpp"
 
 namespace sluice::membership {
+namespace {
+
+// As members end a connection that they cannot decrypt, or whose label is another.
+constexpr std::string_view kNoAnswer =
+    "it closed the connection without an answer: has it the same keys and label?";
+
+}  // namespace
 
 using asio::ip::tcp;
 
@@ -86,6 +93,7 @@ class Streams::Session : public std::enable_shared_from_this<Session> {
     socket_.async_read_some(asio::buffer(in_), [self = shared_from_this()](
                                                    const asio::error_code& error, std::size_t n) {
       if (!self->owner_) return;
+      if (error == asio::error::eof) return self->finish(std::string(kNoAnswer));
       if (error) return self->finish(error.message());
       self->got(ByteView(self->in_).first(n));
     });
@@ -137,6 +145,7 @@ class Streams::Session : public std::enable_shared_from_this<Session> {
   void refuse() {
     const auto reason = decoder_->reason();
     owner_->stats_.malformed.add(reason);
+    if (inbound()) owner_->handlers_.on_refused(peer_, reason);
     const bool no_keys = !owner_->wire_.keyring;
     if (inbound() && reason == Malformed::kDecrypt && no_keys) {
       return answer_err("Remote state is encrypted and encryption is not configured");

@@ -66,6 +66,8 @@ class Streams {
     std::function<Bytes(const Endpoint& from, const StreamMessage&)> on_message;
     std::function<void(std::uint32_t id, const StreamMessage&)> on_reply;
     std::function<void(std::uint32_t id, const std::string& why)> on_failed;
+    // A peer's connection whose bytes are no message, or encrypted with no key of ours.
+    std::function<void(const Endpoint& from, Malformed reason)> on_refused;
   };
 
   Streams(asio::io_context& io, WireSettings& wire, StreamLimits limits, Handlers handlers);

@@ -89,8 +89,10 @@ echo x >/run/file
 run_dir=/run/file write_config '[1]' '' "$good"
 refused "run directory is a file" "/run/file is not a folder" "router.run-dir"
 
-# Device arguments that only the driver can judge: DPDK refuses, and what it said is in the message.
 write_config '[1]' '' 'net_tap0,iface=a-name-that-is-far-too-long-for-linux'
+refused "an interface's name that is too long" "ports[0].device" "15"
+# Device arguments that only the driver can judge: DPDK refuses, and what it said is in the message.
+write_config '[1]' '' 'net_tap0,mac=nonsense'
 refused "arguments the driver refuses" "port p0" "net_tap0"
 
 write_config '[1]' '' "$good"

@@ -278,6 +278,23 @@ TEST_F(MembershipTest, KeysThatCannotBeSavedAreNotTaken) {
   EXPECT_TRUE(a.key_step(KeyStep::kAdd, Key::random(), false));
 }
 
+TEST_F(MembershipTest, AJoinThatFailsSaysWhy) {
+  auto& a = add("a");
+  const auto reason_at = [&](Membership& at) {
+    std::string reason;
+    EXPECT_TRUE(within(10s, [&] {
+      for (const auto& event : at.events_after(0, 50'000'000))
+        if (event.event.kind == EventKind::kJoinFailed) reason = event.event.reason;
+      return !reason.empty();
+    }));
+    return reason;
+  };
+  EXPECT_NE(reason_at(add_joining("nobody", 1)).find("refused"), std::string::npos);
+  const auto port = a.status().bind.port;
+  key_ = Key::random();
+  EXPECT_NE(reason_at(add_joining("stranger", port)).find("same keys"), std::string::npos);
+}
+
 TEST_F(MembershipTest, EventsAreNumberedAndAwaited) {
   auto& a = add("a");
   const auto before = a.last_event();

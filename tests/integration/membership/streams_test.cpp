@@ -34,7 +34,8 @@ class StreamsTest : public testing::Test {
                               [this](std::uint32_t, const std::string& why) {
                                 ++failures_;
                                 why_ = why;
-                              }});
+                              },
+                          .on_refused = [this](const Endpoint&, Malformed) { ++refused_; }});
     ASSERT_TRUE(streams_->listen({parse_ip("127.0.0.1").value(), 0}));
     streams_->start();
   }
@@ -78,6 +79,7 @@ class StreamsTest : public testing::Test {
   bool stop_at_message_ = false;
   int replies_ = 0;
   int failures_ = 0;
+  int refused_ = 0;
   std::string why_;
 };
 
@@ -238,6 +240,7 @@ TEST_F(StreamsTest, RubbishIsCountedAndClosed) {
   asio::write(stranger, asio::buffer(http));
   ASSERT_TRUE(within(2s, [&] { return streams_->stats().malformed.total() == 1; }));
   EXPECT_EQ(streams_->stats().malformed[Malformed::kType], 1U);
+  EXPECT_EQ(refused_, 1) << "and told";
   ASSERT_TRUE(within(2s, [&] { return streams_->active() == 0; }));
 }
 

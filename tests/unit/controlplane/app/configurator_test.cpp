@@ -148,11 +148,6 @@ TEST_F(ConfiguratorTest, RefusesWhatCannotWorkBeforeChangingAnything) {
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message().find("sluice peer delete south"), std::string::npos);
   EXPECT_EQ(registry_.size(), 3u);
-
-  auto many = parse(kFirst);
-  many.agents.resize(1024, many.agents[0]);
-  EXPECT_EQ(apply(many).error().code(), ErrorCode::kExhausted);
-  EXPECT_EQ(registry_.size(), 3u);
 }
 
 }  // namespace
