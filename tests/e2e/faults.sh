@@ -96,6 +96,8 @@ flow=$((($(date +%s%N) - before) / 1000000))
 note "dataplane killed: noticed after $noticed ms, programmed again after $ready ms, messages flow after $flow ms"
 check "the same agent answers" ping_as h1 erin 10.77.1.1 carol --count 5
 is "bob has the id he had" "$(get .id agent show "$(agent bob)")" "$bob_id"
+enough() { [ "$(counted forwarded)" -gt 700 ]; }
+wait_for 10 enough
 stop alice
 note "sender: $(report alice .sent) sent, $(report alice .errors) errors while the router was away"
 stop bob
