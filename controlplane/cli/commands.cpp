@@ -65,7 +65,7 @@ constexpr Option kInitOptions[] = {
      "/var/lib/sluice/cluster.keys"}};
 constexpr Option kKeysOptions[] = {
     {"others-done", "", Form::kFlag, Kind::kText,
-     "members that are no routers, such as serf agents, were seen to with their own means"}};
+     "members that are no routers, such as serf agents, or are away, were seen to by other means"}};
 constexpr Option kEventsOptions[] = {
     {"all", "", Form::kFlag, Kind::kText, "begin with those of before that are still known"},
     {"count", "N", Form::kValue, Kind::kCount, "end after so many"},

@@ -6,13 +6,13 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "controlplane/membership/keyring.hpp"
+#include "controlplane/membership/messages.hpp"
 #include "sluice/base/bytes.hpp"
 #include "sluice/base/clock.hpp"
 

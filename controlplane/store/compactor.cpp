@@ -29,27 +29,6 @@ std::size_t segment_limit(const Version& version) noexcept {
   return old < kMaxSegments ? kMaxSegments - old : 1;
 }
 
-std::uint64_t overlay_entries(const Tree& tree) noexcept {
-  std::uint64_t sum = tree.active != nullptr ? tree.active->entries() : 0;
-  for (const auto& overlay : tree.sealed)
-    sum += overlay->entries();
-  return sum;
-}
-
-std::uint64_t segment_entries(const Tree& tree) noexcept {
-  std::uint64_t sum = 0;
-  for (const SegmentPtr& segment : tree.segments)
-    sum += segment->ref().entries;
-  return sum;
-}
-
-std::uint64_t segment_bytes(const Tree& tree) noexcept {
-  std::uint64_t sum = 0;
-  for (const SegmentPtr& segment : tree.segments)
-    sum += segment->ref().bytes;
-  return sum;
-}
-
 bool is_damaged(const Tree& tree) noexcept {
   return std::ranges::any_of(tree.segments, [](const auto& segment) { return segment->damaged(); });
 }
@@ -58,7 +37,7 @@ MergeForReads::Census census_of(const Version& version, std::uint64_t lookups) n
   MergeForReads::Census census{.lookups = lookups};
   for (const Tree& tree : version.current.trees) {
     if (is_damaged(tree)) continue;
-    const std::uint64_t all = overlay_entries(tree) + segment_entries(tree);
+    const std::uint64_t all = tree.overlay_entries() + tree.segment_entries();
     census.entries += all;
     census.above += all - (tree.segments.empty() ? 0 : tree.segments.back()->ref().entries);
   }
@@ -215,8 +194,8 @@ MergeForReads::Tree Compactor::state_for_reads(const Version& version, std::size
     return MergeForReads::Tree::kLater;
   if (of.segments.size() < 2) return MergeForReads::Tree::kDone;
   const auto space = core_.fs().space(core_.directory());
-  return space && space->free_bytes / 2 >= segment_bytes(of) ? MergeForReads::Tree::kReady
-                                                             : MergeForReads::Tree::kDone;
+  return space && space->free_bytes / 2 >= of.segment_bytes() ? MergeForReads::Tree::kReady
+                                                              : MergeForReads::Tree::kDone;
 }
 
 Compactor::Job Compactor::job_of(Why why, const Version& version, std::size_t tree,
@@ -348,7 +327,7 @@ void Compactor::observe_load() {
   const auto version = core_.version();
   std::uint64_t entries = 0;
   for (const Tree& tree : version->current.trees)
-    entries += segment_entries(tree);
+    entries += tree.segment_entries();
   const std::uint64_t lookups = core_.epochs().totals().lookups;
   const std::uint64_t writes = core_.counters().writes.load();
   lock.lock();

@@ -26,11 +26,8 @@ Error cancelled() {
 
 std::uint64_t overlay_entries(const Version& version) noexcept {
   std::uint64_t entries = 0;
-  for (const Tree& tree : version.current.trees) {
-    entries += tree.active->entries();
-    for (const auto& overlay : tree.sealed)
-      entries += overlay->entries();
-  }
+  for (const Tree& tree : version.current.trees)
+    entries += tree.overlay_entries();
   return entries;
 }
 

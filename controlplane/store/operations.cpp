@@ -18,12 +18,8 @@ Error cancelled() {
 std::uint64_t entries_of(const Version& version) {
   std::uint64_t entries = 0;
   const auto add = [&](const TreeSet& set) {
-    for (const Tree& tree : set.trees) {
-      for (const auto& overlay : tree.sealed)
-        entries += overlay->entries();
-      for (const SegmentPtr& segment : tree.segments)
-        entries += segment->ref().entries;
-    }
+    for (const Tree& tree : set.trees)
+      entries += tree.sealed_entries() + tree.segment_entries();
   };
   add(version.current);
   if (version.old) add(*version.old);

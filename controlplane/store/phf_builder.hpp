@@ -53,7 +53,7 @@ class PhfPartBuilder {
   // is kUnavailable.
   Result<std::uint8_t> build(std::span<const Hash128> keys, std::span<std::uint8_t> pilots);
 
-  // How many buckets were thrown out, and seeds failed, in all parts so far.
+  // How many seeds failed, in all parts so far.
   std::uint64_t failed_seeds() const noexcept { return failed_seeds_; }
 
  private:

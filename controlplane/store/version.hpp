@@ -82,6 +82,29 @@ struct Tree {
   std::shared_ptr<Overlay> active;     // null in an old layout, which takes no writes
   std::vector<std::shared_ptr<const Overlay>> sealed;  // newest first
   std::vector<SegmentPtr> segments;                    // newest first
+
+  // Sums; a key that is in several counts several times.
+  std::uint64_t sealed_entries() const noexcept {
+    std::uint64_t sum = 0;
+    for (const auto& overlay : sealed)
+      sum += overlay->entries();
+    return sum;
+  }
+  std::uint64_t overlay_entries() const noexcept {
+    return sealed_entries() + (active != nullptr ? active->entries() : 0);
+  }
+  std::uint64_t segment_entries() const noexcept {
+    std::uint64_t sum = 0;
+    for (const SegmentPtr& segment : segments)
+      sum += segment->ref().entries;
+    return sum;
+  }
+  std::uint64_t segment_bytes() const noexcept {
+    std::uint64_t sum = 0;
+    for (const SegmentPtr& segment : segments)
+      sum += segment->ref().bytes;
+    return sum;
+  }
 };
 
 struct TreeSet {

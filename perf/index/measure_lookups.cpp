@@ -73,8 +73,8 @@ void measure_state(const IndexBenchOptions& options, store::Index& index, std::u
   }
 }
 
-// Looks up keys for so long.
-void read_for(const store::Index& index, const std::vector<Id>& ids, std::uint64_t lookups) {
+// So many look-ups, all hits.
+void read_on(const store::Index& index, const std::vector<Id>& ids, std::uint64_t lookups) {
   for (std::uint64_t done = 0; done < lookups; done += 100'000)
     cycles_per_key(index, ids, 64, 100'000, true);
 }
@@ -95,13 +95,13 @@ void measure_ours(const IndexBenchOptions& options, std::uint64_t keys) {
   const std::vector<Id> ids = stream_of(keys, true);
   const std::uint64_t start = monotonic_ns();
   while (monotonic_ns() - start < 2'500'000'000)
-    read_for(*index, ids, 100'000);
+    read_on(*index, ids, 100'000);
   wait_until_idle(*index);
   measure_state(options, *index, keys, "all levels");
   // Twice what the policy asks for; then its look, once a second.
-  read_for(*index, ids, 20 * keys);
+  read_on(*index, ids, 20 * keys);
   std::this_thread::sleep_for(std::chrono::milliseconds(1500));
-  read_for(*index, ids, 100'000);
+  read_on(*index, ids, 100'000);
   wait_until_idle(*index);
   measure_state(options, *index, keys, "read on");
 }

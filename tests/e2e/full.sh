@@ -59,12 +59,7 @@ agents:
 peers:
   - {name: r, address: 192.0.2.1}
 YAML
-start_dataplane r
-start_dataplane s
-plug 1 r
-plug 2 s
-start_controlplane r
-start_controlplane s
+start_pair r s
 wait_for 10 gets up '.peers[0].reachability' peer list
 # It stays known while router s stands still, and the kernel says nothing of its own, which would go before messages.
 ip neighbour replace 192.0.2.2 lladdr "$(in_host place cat /sys/class/net/sl-core/address)" dev sl-core nud permanent

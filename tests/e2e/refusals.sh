@@ -4,15 +4,6 @@
 # shellcheck source=tests/e2e/router.sh disable=SC2317  # functions are called by name
 . "$(dirname "$0")/router.sh"
 
-# refused NAME TEXT COMMAND...: status 1, and the text in what it says.
-refused() {
-  local text=$1 status=0
-  shift
-  timeout 20 "$@" >"$work/said" 2>&1 || status=$?
-  cat "$work/said"
-  echo "status $status; text wanted: $text"
-  [ "$status" -eq 1 ] && grep -qE -- "$text" "$work/said"
-}
 changed() { sed "$1" "$work/r.yaml" >"$work/changed.yaml"; }
 
 write_router r <<<"$two_ports"

@@ -206,3 +206,23 @@ no_leak() {
   echo "$now buffers free, $1 before"
   [ "$now" -ge $(($1 - ${2:-64})) ]
 }
+# refused TEXT COMMAND...: status 1, and the text (an extended regular expression) in what it says. A program, not a
+# function, has 20 seconds to say it.
+refused() {
+  local text=$1 status=0
+  shift
+  [ "$(type -t "$1")" = function ] || set -- timeout 20 "$@"
+  "$@" >"$work/said" 2>&1 || status=$?
+  cat "$work/said"
+  echo "status $status; text wanted: $text"
+  [ "$status" -eq 1 ] && grep -qE -- "$text" "$work/said"
+}
+# start_pair R S: two routers with one host each, h1 at the first and h2 at the second.
+start_pair() {
+  start_dataplane "$1"
+  start_dataplane "$2"
+  plug 1 "$1"
+  plug 2 "$2"
+  start_controlplane "$1"
+  start_controlplane "$2"
+}

@@ -21,13 +21,6 @@ is "verify finds no damage" "$(get '"\(.files > 0) \(.damaged | length)"' store 
 
 # ---- Backup, while it runs.
 is "a backup" "$(get .directory store backup "$work/backup")" "$work/backup"
-refused() {
-  local pattern=$1 status=0
-  shift
-  "$@" >"$work/said" 2>&1 || status=$?
-  cat "$work/said"
-  [ "$status" -eq 1 ] && grep -q -- "$pattern" "$work/said"
-}
 check "not twice to one place" refused 'not empty' ask store backup "$work/backup"
 check "nor into the store" refused 'in the store itself' ask store backup /run/r/state/store/backup
 for i in {1..5}; do add "after$i" $((7100 + i)); done

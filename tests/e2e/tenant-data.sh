@@ -45,13 +45,6 @@ is "and an end" "$(tail -n 1 "$work/two.jsonl" | jq -c '[.end, .items]')" "[true
 is "standard output, too" "$(ask store export --tenant 2 | jq -s 'map(select(.kind == "agent")) | length')" 10
 
 # ---- Deletion: never unasked, never of what the configuration has.
-refused() {
-  local pattern=$1 status=0
-  shift
-  "$@" >"$work/said" 2>&1 || status=$?
-  cat "$work/said"
-  [ "$status" -eq 1 ] && grep -q -- "$pattern" "$work/said"
-}
 check "not without --yes" refused 'this ends 10 agents of tenant 2.*--yes' ask store delete --tenant 2
 check "not of what the configuration has" refused 'in the configuration' ask store delete --tenant 1 --yes
 is "nothing is gone" "$(of_tenant 2)" "two 10 agents 10"

@@ -32,12 +32,7 @@ agents:
 peers:
   - {name: r, address: 192.0.2.1, agents: [{name: $(agent alice), tenant: 1}]}
 YAML
-start_dataplane r
-start_dataplane s
-plug 1 r
-plug 2 s
-start_controlplane r
-start_controlplane s
+start_pair r s
 peer_is() { [ "$(get_of "$1" ".peers[] | select(.name == \"$2\") | .reachability" peer list)" = "$3" ]; }
 check "router r reaches its peer" wait_for 10 peer_is r s up
 check "router s reaches its peer" wait_for 10 peer_is s r up

@@ -162,6 +162,18 @@ link::Hello good_hello() {
           .status_bytes = sizeof(link::StatusSegment)};
 }
 
+// Both sides take their turns until it is done.
+template <class Done>
+bool run_both(DataplaneSide& side, ControlSide& control, const Done& done) {
+  return side.run_until(
+      [&] {
+        control.io.poll();
+        control.io.restart();
+        return done();
+      },
+      kWaitMs);
+}
+
 }  // namespace
 
 class ControlKilled : public ::testing::TestWithParam<const char*> {};
@@ -228,15 +240,7 @@ TEST(Link, StaleEntriesAreSweptAndConfirmedOnesStay) {
   ControlSide second(dir.path());
   second.want(kHosts, 1000, 3);
   second.link.start();
-  const auto both = [&](auto done) {
-    return side.run_until(
-        [&] {
-          second.io.poll();
-          second.io.restart();
-          return done();
-        },
-        kWaitMs);
-  };
+  const auto both = [&](auto done) { return run_both(side, second, done); };
   ASSERT_TRUE(both([&] { return side.routes() == 1000; }));
   expect_table(side, 1000);
 }
@@ -327,15 +331,7 @@ TEST(Link, AStalledControlPlaneIsToldOfOnceAndStaysConnected) {
   control.want(1, 1, 0);
   control.link.start();
   Log log;
-  const auto with_control = [&](auto done) {
-    return side.run_until(
-        [&] {
-          control.io.poll();
-          control.io.restart();
-          return done();
-        },
-        kWaitMs);
-  };
+  const auto with_control = [&](auto done) { return run_both(side, control, done); };
   ASSERT_TRUE(with_control([&] { return side.forwarding().ready; }));
   EXPECT_LT(control.link.info().controlplane_heartbeat_age_ns, link::kHeartbeatStalledNs);
   // Only the dataplane lives.
@@ -409,15 +405,7 @@ TEST(Link, WhatAFullTableRefusedComesWhenThereIsRoom) {
   ControlSide control(dir.path());
   control.want(kHosts, kWanted, 0);
   control.link.start();
-  const auto both = [&](auto done) {
-    return side.run_until(
-        [&] {
-          control.io.poll();
-          control.io.restart();
-          return done();
-        },
-        kWaitMs);
-  };
+  const auto both = [&](auto done) { return run_both(side, control, done); };
   const auto refused = [&] { return link::read(side.status->segment().tables.commands_refused); };
   ASSERT_TRUE(both([&] { return control.link.info().state == controlplane::LinkState::kReady; }));
   ASSERT_TRUE(both([&] { return control.link.info().commands_refused > 0; }));
