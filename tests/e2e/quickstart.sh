@@ -7,9 +7,13 @@
 run=("$source_root/scripts/quickstart" --build "$build" --count 500 --rate 2000)
 last_line() { tail -n 1 "$work/out"; }
 nothing_left() { [ ! -e /run/sluice-quickstart ] && [ -z "$(ip netns list)" ] && ! pgrep -f sluice-dataplane; }
+lock_is_held() { ! flock --nonblock /run/sluice-quickstart.lock true; }
+
+# Its output stays in $work/out, and is shown when it failed.
+succeeds() { "${run[@]}" "$@" >"$work/out" 2>&1 </dev/null || { cat "$work/out"; return 1; }; }
 
 cd /
-check "it succeeds, from any folder" bash -c '"$@" >"$0" 2>&1' "$work/out" "${run[@]}"
+check "it succeeds, from any folder" succeeds
 is "its last line" "$(last_line)" "quickstart: delivered 1000 of 1000 messages"
 check "it shows the latency" grep -qE 'latency p99 +[0-9,.]+ us' "$work/out"
 check "what was dropped" grep -q 'nothing was dropped' "$work/out"
@@ -20,7 +24,9 @@ check "nothing is left of it" nothing_left
 killed=$!
 wait_for 20 grep -q '^4/5' "$work/out"
 kill -KILL "$killed"
-check "after one that was killed the next succeeds" bash -c '"$@" --keep >"$0" 2>&1' "$work/out" "${run[@]}"
+# What it was waiting for ends later than it, and has inherited its lock.
+flock --no-fork /run/sluice-quickstart.lock sleep 3 &
+check "after one that was killed the next succeeds" succeeds --keep
 is "its last line" "$(last_line)" "quickstart: delivered 1000 of 1000 messages"
 check "--keep leaves it running" pgrep -f sluice-dataplane
 # The commands that it names, one after the other.
@@ -29,6 +35,13 @@ sed -n '/^The router is still running/,/scripts\/quickstart --stop/p' "$work/out
     >"$work/commands.sh"
 check "and the commands that it names work" bash -e "$work/commands.sh"
 check "--stop takes all down" nothing_left
+
+flock --no-fork /run/sluice-quickstart.lock sleep 60 &
+holder=$!
+wait_for 5 lock_is_held
+check "beside another that runs it gives up" bash -c '! "$@" >"$0" 2>&1' "$work/out" "${run[@]}"
+check "and says why" grep -q 'another quickstart is running; wait for it to end' "$work/out"
+kill "$holder"
 
 check "wrong usage is status 2" bash -c '"$0" --count x >"$1" 2>&1; [ $? -eq 2 ]' "${run[0]}" "$work/out"
 finish
