@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "sluice/base/prefetch.hpp"
 #include "sluice/base/result.hpp"
 #include "sluice/hash/aes_key.hpp"
 #include "sluice/index/phf.hpp"
@@ -82,7 +83,7 @@ class FuseFilterView {
   }
   static void prefetch(const std::uint8_t* part, const FusePlaces& places) noexcept {
     for (const std::uint32_t at : places.at)
-      __builtin_prefetch(part + at);
+      sluice::prefetch(part + at);
   }
   static bool passes(const std::uint8_t* part, const FusePlaces& places) noexcept {
     return (part[places.at[0]] ^ part[places.at[1]] ^ part[places.at[2]]) == places.fingerprint;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "controlplane/store/hash_order.hpp"
+#include "sluice/base/prefetch.hpp"
 
 namespace sluice::controlplane::store {
 namespace {
@@ -64,8 +65,8 @@ void OverlaySource::gather(const Overlay::KeyRef& key) {
 void OverlaySource::prefetch() const noexcept {
   if (at_ + kAhead >= keys_.size()) return;
   const auto* const node = reinterpret_cast<const char*>(keys_[at_ + kAhead].node);
-  __builtin_prefetch(node);
-  __builtin_prefetch(node + sizeof(Overlay::Node) + sizeof(Id) - 1);
+  sluice::prefetch(node);
+  sluice::prefetch(node + sizeof(Overlay::Node) + sizeof(Id) - 1);
 }
 
 Result<bool> OverlaySource::next(Entry& entry) {

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "sluice/base/prefetch.hpp"
 #include "sluice/hash/aes_key.hpp"
 
 namespace sluice::index {
@@ -69,7 +70,7 @@ class PhfView {
     return part(hash) * geometry_.buckets + bucket(hash);
   }
   void prefetch_pilot(std::uint32_t pilot_index) const noexcept {
-    __builtin_prefetch(pilots_ + pilot_index);
+    sluice::prefetch(pilots_ + pilot_index);
   }
 
   std::uint32_t slot(const Hash128& hash, std::uint32_t pilot_index) const noexcept {

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "sluice/base/bytes.hpp"
+#include "sluice/base/prefetch.hpp"
 #include "sluice/hash/aes_key.hpp"
 
 namespace sluice::index {
@@ -43,8 +44,8 @@ using Record = RecordCodec<40>;
 
 // A record may lie across two cache lines.
 inline void prefetch_record(const std::uint8_t* record) noexcept {
-  __builtin_prefetch(record);
-  __builtin_prefetch(record + Record::kBytes - 1);
+  sluice::prefetch(record);
+  sluice::prefetch(record + Record::kBytes - 1);
 }
 
 }  // namespace sluice::index
