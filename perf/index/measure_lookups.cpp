@@ -6,6 +6,7 @@
 
 #include "perf/index/bench.hpp"
 #include "perf/support/tsc.hpp"
+#include "sluice/base/prefetch.hpp"
 
 namespace sluice::perf {
 namespace {
@@ -34,7 +35,10 @@ double cycles_per_key(const store::Index& index, const std::vector<Id>& ids, uns
   const std::uint64_t batches = count / batch;
   const std::uint64_t start = tsc_begin();
   for (std::uint64_t i = 0; i < batches; ++i) {
-    if (at + batch > ids.size()) at = 0;
+    if (at + 3 * batch > ids.size()) at = 0;
+    // Who asks has the ids at hand: those of the batch after the next are fetched now.
+    for (unsigned ahead = 0; ahead < batch; ahead += 64 / sizeof(Id))
+      sluice::prefetch(&ids[at + 2 * batch + ahead]);
     const auto mask = index.lookup(kTable, 0, &ids[at], batch, values.data());
     at += batch;
     if (!mask) give_up(mask.error().message());
@@ -49,11 +53,14 @@ double cycles_per_key(const store::Index& index, const std::vector<Id>& ids, uns
 std::string shape_of(const store::Index& index) {
   std::size_t segments = 0;
   std::uint64_t overlays = 0;
+  std::uint64_t above = 0;
   for (const auto& tree : index.metrics().trees) {
     segments = std::max(segments, tree.segment_entries.size());
     overlays += tree.overlay_entries;
+    for (std::size_t i = 0; i + 1 < tree.segment_entries.size(); ++i)
+      above += tree.segment_entries[i];
   }
-  return fmt::format("{} segments, {} in overlays", segments, overlays);
+  return fmt::format("{} segments, {} above the last, {} in overlays", segments, above, overlays);
 }
 
 void measure_state(const IndexBenchOptions& options, store::Index& index, std::uint64_t keys,
