@@ -26,24 +26,36 @@ SipKey derive(const IdHasher& ids, std::uint8_t which) noexcept {
   return {hash.lo, hash.hi};
 }
 
-Id as_id(const Hash128& hash) noexcept {
-  return std::bit_cast<Id>(hash);
+Id with_mask(const Hash128& word, const Hash128& mask) noexcept {
+  return std::bit_cast<Id>(Hash128{word.lo ^ mask.lo, word.hi ^ mask.hi});
 }
 
 }  // namespace
 
-KeyHasher::KeyHasher(const HashKey& key) noexcept
-    : ids_(IdHasher::create(key)), lo_(derive(ids_, 1)), hi_(derive(ids_, 2)) {}
+KeyHasher::KeyHasher(const HashKey& key, IdPasses passes) noexcept
+    : ids_(IdHasher::create(key)), passes_(passes), lo_(derive(ids_, 1)), hi_(derive(ids_, 2)) {}
+
+// What the ids of a space are xored with before AES: ids of two spaces meet only where they differ
+// by the xor of the two secrets.
+Hash128 KeyHasher::secret_of(std::uint64_t space) const noexcept {
+  Id constant{{'s', 'l', 'u', 'i', 'c', 'e', ' ', 's', 'p', 'a', 'c', 'e'}};
+  sluice::store(constant.bytes.data() + 12, static_cast<std::uint32_t>(space));
+  return ids_(constant);
+}
 
 void KeyHasher::burst(std::uint8_t table, std::uint16_t tenant, const Id* ids, Hash128* out,
                       unsigned n) const noexcept {
-  ids_.burst(ids, out, n);
   const std::uint64_t space = space_of(table, tenant);
-  if (space == 0) return;
-  Scratch<Id, kMaxBurst> again;
-  for (unsigned i = 0; i < n; ++i)
-    again[i] = as_id({out[i].lo ^ space, out[i].hi});
-  ids_.burst(again.data(), out, n);
+  if (space == 0) return ids_.burst(ids, out, n);
+  Scratch<Id, kMaxBurst> masked;
+  const auto pass = [&](const auto* from, const Hash128& mask) {
+    for (unsigned i = 0; i < n; ++i)
+      masked[i] = with_mask(std::bit_cast<Hash128>(from[i]), mask);
+    ids_.burst(masked.data(), out, n);
+  };
+  if (passes_ == IdPasses::kOne) return pass(ids, secret_of(space));
+  ids_.burst(ids, out, n);
+  pass(out, {space, 0});
 }
 
 Hash128 KeyHasher::operator()(std::uint8_t table, std::uint16_t tenant,
@@ -52,8 +64,9 @@ Hash128 KeyHasher::operator()(std::uint8_t table, std::uint16_t tenant,
   if (key.size() == sizeof(Id)) {
     Id id;
     std::memcpy(id.bytes.data(), key.data(), sizeof id);
-    const Hash128 hash = ids_(id);
-    return space == 0 ? hash : ids_(as_id({hash.lo ^ space, hash.hi}));
+    if (space == 0) return ids_(id);
+    return passes_ == IdPasses::kOne ? ids_(with_mask(std::bit_cast<Hash128>(id), secret_of(space)))
+                                     : ids_(with_mask(ids_(id), {space, 0}));
   }
   // The keys of table and tenant are the index's with the space mixed in, so that nothing has to be
   // put in front of the bytes.

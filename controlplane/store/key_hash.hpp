@@ -1,7 +1,9 @@
 // The identity of a key in the index: 128 bits made of table, tenant and key under the secret key
 // of the index. Ids (16-byte keys) go through AES, like in the dataplane; everything else through
 // two SipHash-2-4. Two keys share a hash with probability 2^-128, so the hash stands for the key.
-// Immutable after construction; any thread.
+// Ids of another table or tenant than 0: in two passes of AES, table and tenant between them
+// (segment formats 1 and 2), or in one, of the id xor a secret number of 128 bits for table and
+// tenant. Immutable after construction; any thread.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +14,11 @@
 
 namespace sluice::controlplane::store {
 
+enum class IdPasses : std::uint8_t { kTwo, kOne };
+
 class KeyHasher {
  public:
-  explicit KeyHasher(const HashKey& key) noexcept;
+  KeyHasher(const HashKey& key, IdPasses passes) noexcept;
 
   Hash128 operator()(std::uint8_t table, std::uint16_t tenant,
                      std::span<const std::uint8_t> key) const noexcept;
@@ -30,7 +34,10 @@ class KeyHasher {
   Hash128 element(const Hash128& set, std::span<const std::uint8_t> element) const noexcept;
 
  private:
+  Hash128 secret_of(std::uint64_t space) const noexcept;
+
   IdHasher ids_;
+  IdPasses passes_;
   SipKey lo_;
   SipKey hi_;
 };

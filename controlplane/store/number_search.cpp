@@ -36,6 +36,11 @@ void NumberSearch::find_levels(std::uint64_t wanted) noexcept {
     lanes |= bit(lane);
   });
   for_each_bit(lanes, [&](unsigned lane) { find_levels_of(lane); });
+  // Lanes are as good as random, so a branch on what a key's lane has is a mispredicted one.
+  if (!any_upper_) return;
+  for_each_bit(wanted, [&](unsigned key) {
+    with_upper_ |= static_cast<std::uint64_t>(levels_of(key).upper != 0) << key;
+  });
 }
 
 void NumberSearch::find_levels_of(unsigned lane) noexcept {
@@ -57,41 +62,50 @@ void NumberSearch::find_levels_of(unsigned lane) noexcept {
   all_ready_ = all_ready_ && levels.ready;
   if (!levels.ready || levels.count == 0) return;
   const Segment::View* const oldest = levels.view[levels.count - 1];
-  if (!oldest->has_filter) levels.last = oldest;
+  if (!oldest->filter.there()) levels.last = oldest;
   levels.upper = levels.last == nullptr ? levels.count : levels.count - 1;
   any_upper_ = any_upper_ || levels.upper != 0;
 }
 
-void NumberSearch::prefetch_overlays(unsigned key) const noexcept {
+// Newest first.
+template <class Each>
+inline void NumberSearch::for_each_overlay(unsigned key, const Each& each) const noexcept {
   const Levels& levels = levels_of(key);
-  if (levels.active != nullptr) levels.active->prefetch(hashes_[key]);
+  if (levels.active != nullptr) each(*levels.active);
   for (const auto& overlay : levels.tree->sealed)
-    overlay->prefetch(hashes_[key]);
+    each(*overlay);
 }
 
-bool NumberSearch::prefetch_slots(unsigned key) const noexcept {
-  const Levels& levels = levels_of(key);
-  bool maybe = levels.active != nullptr && levels.active->prefetch_slot(hashes_[key]);
-  for (const auto& overlay : levels.tree->sealed)
-    maybe |= overlay->prefetch_slot(hashes_[key]);
-  return maybe;
-}
-
-bool NumberSearch::in_overlays(unsigned key) noexcept {
-  const Levels& levels = levels_of(key);
-  if (levels.active != nullptr && levels.active->find(hashes_[key], values_[key])) return true;
-  for (const auto& overlay : levels.tree->sealed)
-    if (overlay->find(hashes_[key], values_[key])) return true;
-  return false;
-}
-
-void NumberSearch::search_overlays(std::uint64_t wanted) noexcept {
-  std::uint64_t maybe = 0;
+void NumberSearch::prefetch_overlays(std::uint64_t wanted) const noexcept {
   for_each_bit(wanted, [&](unsigned key) {
-    maybe |= static_cast<std::uint64_t>(prefetch_slots(key)) << key;
+    for_each_overlay(key, [&](const Overlay& overlay) { overlay.prefetch_filter(hashes_[key]); });
   });
-  for_each_bit(maybe, [&](unsigned key) {
-    if (in_overlays(key)) found_ |= bit(key);
+}
+
+void NumberSearch::filter_overlays(std::uint64_t wanted) noexcept {
+  for_each_bit(wanted, [&](unsigned key) {
+    bool may = false;
+    for_each_overlay(key, [&](const Overlay& overlay) { may |= overlay.may_have(hashes_[key]); });
+    in_overlay_ |= static_cast<std::uint64_t>(may) << key;
+  });
+  for_each_bit(in_overlay_, [&](unsigned key) {
+    for_each_overlay(key, [&](const Overlay& overlay) { overlay.prefetch_place(hashes_[key]); });
+  });
+}
+
+void NumberSearch::prefetch_slots() const noexcept {
+  for_each_bit(in_overlay_, [&](unsigned key) {
+    for_each_overlay(key, [&](const Overlay& overlay) { overlay.prefetch_slot(hashes_[key]); });
+  });
+}
+
+void NumberSearch::search_overlays() noexcept {
+  for_each_bit(in_overlay_, [&](unsigned key) {
+    bool found = false;
+    for_each_overlay(key, [&](const Overlay& overlay) {
+      found = found || overlay.find(hashes_[key], values_[key]);
+    });
+    found_ |= static_cast<std::uint64_t>(found) << key;
   });
 }
 
@@ -101,27 +115,20 @@ void NumberSearch::leave(std::uint64_t wanted) noexcept {
   });
 }
 
-void NumberSearch::prefetch_filters(unsigned key) noexcept {
-  const Levels& levels = levels_of(key);
-  for (unsigned level = 0; level < levels.upper; ++level) {
-    const Segment::View& view = *levels.view[level];
-    if (!view.has_filter) continue;
-    Filtered& filtered = filters_[key * kMaxSegments + level];
-    filtered = {view.filter.places(hashes_[key]), view.filter.part(hashes_[key])};
-    FuseFilterView::prefetch(filtered.part, filtered.places);
-  }
+void NumberSearch::prefetch_filters() const noexcept {
+  for_each_bit(with_upper_, [&](unsigned key) {
+    const Levels& levels = levels_of(key);
+    for (unsigned level = 0; level < levels.upper; ++level)
+      levels.view[level]->filter.prefetch(hashes_[key]);
+  });
 }
 
 // Upper levels that may have the key.
-unsigned NumberSearch::passed(unsigned key) const noexcept {
+inline unsigned NumberSearch::passed(unsigned key) const noexcept {
   const Levels& levels = levels_of(key);
   unsigned mask = 0;
-  for (unsigned level = 0; level < levels.upper; ++level) {
-    const Filtered& filtered = filters_[key * kMaxSegments + level];
-    const bool may =
-        !levels.view[level]->has_filter || FuseFilterView::passes(filtered.part, filtered.places);
-    mask |= static_cast<unsigned>(may) << level;
-  }
+  for (unsigned level = 0; level < levels.upper; ++level)
+    mask |= static_cast<unsigned>(levels.view[level]->filter.passes(hashes_[key])) << level;
   return mask;
 }
 
@@ -138,40 +145,62 @@ void NumberSearch::add(unsigned key, unsigned mask) noexcept {
                                .mask = static_cast<std::uint8_t>(mask & (mask - 1))};
 }
 
-// One segment for each candidate; those that are not there go on to their next one.
-void NumberSearch::probe_candidates() noexcept {
-  const unsigned count = candidates_;
-  for (unsigned i = 0; i < count; ++i) {
+void NumberSearch::prefetch_candidates() noexcept {
+  for (unsigned i = 0; i < candidates_; ++i) {
     Candidate& candidate = candidate_[i];
     candidate.record = prefetch_record(*candidate.view, hashes_[candidate.key], candidate.pilot);
   }
+}
+
+// One segment for each candidate; those that are not there go on to their next one.
+void NumberSearch::probe_candidates() noexcept {
+  const unsigned count = candidates_;
   candidates_ = 0;
   for (unsigned i = 0; i < count; ++i) {
     const Candidate candidate = candidate_[i];
+    if ((found_ & bit(candidate.key)) != 0) continue;  // in an overlay
     if (Record::matches(candidate.record, hashes_[candidate.key])) {
       values_[candidate.key] = Record::value(candidate.record);
       found_ |= bit(candidate.key);
       counts_.probes += candidate.level + 1U;
       continue;
     }
-    counts_.false_positives += candidate.view->has_filter;
+    counts_.false_positives += candidate.view->filter.there();
     if (candidate.mask != 0) add(candidate.key, candidate.mask);
   }
 }
 
-void NumberSearch::search_upper(std::uint64_t wanted) noexcept {
+void NumberSearch::find_candidates(std::uint64_t wanted) noexcept {
   for_each_bit(wanted, [&](unsigned key) {
-    if (const unsigned mask = passed(key); mask != 0) add(key, mask);
+    if (const unsigned mask = passed(key); mask != 0) {
+      in_upper_ |= bit(key);
+      add(key, mask);
+    }
   });
-  while (candidates_ != 0)
-    probe_candidates();
 }
 
-void NumberSearch::prefetch_pilot(unsigned key) noexcept {
-  const Segment::View* const view = levels_of(key).last;
-  if (view == nullptr) return;
-  pilots_[key] = view->function.pilot_index(hashes_[key]);
-  view->function.prefetch_pilot(pilots_[key]);
+void NumberSearch::search_upper() noexcept {
+  while (candidates_ != 0) {
+    probe_candidates();
+    prefetch_candidates();
+  }
+}
+
+void NumberSearch::prefetch_pilots(std::uint64_t wanted) noexcept {
+  for_each_bit(wanted, [&](unsigned key) {
+    const Segment::View* const view = levels_of(key).last;
+    if (view == nullptr) return;
+    pilots_[key] = view->function.pilot_index(hashes_[key]);
+    view->function.prefetch_pilot(pilots_[key]);
+  });
+}
+
+void NumberSearch::prefetch_last(std::uint64_t wanted) noexcept {
+  for_each_bit(wanted, [&](unsigned key) {
+    const Levels& levels = levels_of(key);
+    if (levels.last == nullptr) return;
+    records_[key] = prefetch_record(*levels.last, hashes_[key], pilots_[key]);
+  });
 }
 
 // Most keys of a large index are found here, or nowhere.
@@ -179,11 +208,7 @@ void NumberSearch::search_last(std::uint64_t wanted) noexcept {
   for_each_bit(wanted, [&](unsigned key) {
     const Levels& levels = levels_of(key);
     counts_.probes += levels.count;
-    if (levels.last == nullptr) return;
-    records_[key] = prefetch_record(*levels.last, hashes_[key], pilots_[key]);
-  });
-  for_each_bit(wanted, [&](unsigned key) {
-    if (levels_of(key).last == nullptr || !Record::matches(records_[key], hashes_[key])) return;
+    if (levels.last == nullptr || !Record::matches(records_[key], hashes_[key])) return;
     values_[key] = Record::value(records_[key]);
     found_ |= bit(key);
   });
@@ -191,13 +216,23 @@ void NumberSearch::search_last(std::uint64_t wanted) noexcept {
 
 std::uint64_t NumberSearch::run(std::uint64_t wanted) noexcept {
   find_levels(wanted);
-  if (any_overlay_) for_each_bit(wanted, [&](unsigned key) { prefetch_overlays(key); });
-  if (any_upper_) for_each_bit(wanted, [&](unsigned key) { prefetch_filters(key); });
-  for_each_bit(wanted, [&](unsigned key) { prefetch_pilot(key); });
-  if (any_overlay_) search_overlays(wanted);
-  if (!all_ready_) leave(wanted & ~found_);
-  if (any_upper_) search_upper(wanted & ~found_ & ~left_);
-  search_last(wanted & ~found_ & ~left_);
+  if (any_overlay_) prefetch_overlays(wanted);
+  prefetch_filters();
+  prefetch_pilots(wanted);
+  if (!all_ready_) leave(wanted);
+  const std::uint64_t ready = wanted & ~left_;
+  if (any_overlay_) filter_overlays(wanted);
+  find_candidates(with_upper_ & ~left_);
+  const std::uint64_t above = in_overlay_ | in_upper_;
+  prefetch_last(ready & ~above);
+  prefetch_candidates();
+  prefetch_slots();
+  // Everything is on its way; the newest answer counts.
+  search_overlays();
+  search_upper();
+  prefetch_last(ready & above & ~found_);  // few: filters are seldom wrong
+  search_last(ready & ~found_);
+  left_ &= ~found_;
   return found_;
 }
 

@@ -1,7 +1,8 @@
 // Looks up a batch of numbers in all trees at once, whatever lanes the keys lie in: every line that
-// a key may need first (overlay, filters of all levels, pilot) is on its way before the first is
+// a key may need first (filters of overlays and levels, pilot) is on its way before the first is
 // looked at, then those that only the answers tell (slot, record). So a batch waits for memory some
-// three times, not three times for each segment of each lane.
+// three times, not three times for each segment of each lane; and a key that is in the oldest
+// segment costs a line of a filter for each level above it, and two lines there.
 //
 // Only for trees whose segments need no checking any more (Segment::ready); keys of other trees are
 // left to the caller. No locks, no allocation; one thread, for one batch.
@@ -46,10 +47,6 @@ class NumberSearch {
     std::uint8_t upper;                       // of them, those before `last`
     const Segment::View* view[kMaxSegments];  // newest first
   };
-  struct Filtered {
-    FusePlaces places;
-    const std::uint8_t* part;
-  };
   // A key that may be in the upper segments of `mask`, and is looked for in the newest of them.
   struct Candidate {
     const Segment::View* view;
@@ -63,17 +60,22 @@ class NumberSearch {
   const Levels& levels_of(unsigned key) const noexcept { return levels_[lane_[key]]; }
   void find_levels(std::uint64_t wanted) noexcept;
   void find_levels_of(unsigned lane) noexcept;
-  void prefetch_overlays(unsigned key) const noexcept;
-  bool prefetch_slots(unsigned key) const noexcept;
-  bool in_overlays(unsigned key) noexcept;
-  void search_overlays(std::uint64_t wanted) noexcept;
+  template <class Each>
+  void for_each_overlay(unsigned key, const Each& each) const noexcept;
+  void prefetch_overlays(std::uint64_t wanted) const noexcept;
+  void filter_overlays(std::uint64_t wanted) noexcept;
+  void prefetch_slots() const noexcept;
+  void search_overlays() noexcept;
   void leave(std::uint64_t wanted) noexcept;
-  void prefetch_filters(unsigned key) noexcept;
+  void prefetch_filters() const noexcept;
   unsigned passed(unsigned key) const noexcept;
   void add(unsigned key, unsigned mask) noexcept;
+  void find_candidates(std::uint64_t wanted) noexcept;
+  void prefetch_candidates() noexcept;
   void probe_candidates() noexcept;
-  void search_upper(std::uint64_t wanted) noexcept;
-  void prefetch_pilot(unsigned key) noexcept;
+  void search_upper() noexcept;
+  void prefetch_pilots(std::uint64_t wanted) noexcept;
+  void prefetch_last(std::uint64_t wanted) noexcept;
   void search_last(std::uint64_t wanted) noexcept;
 
   const TreeSet& set_;
@@ -85,13 +87,15 @@ class NumberSearch {
   bool any_overlay_ = false;
   bool any_upper_ = false;
   bool all_ready_ = true;
+  std::uint64_t with_upper_ = 0;  // keys of lanes with upper segments
+  std::uint64_t in_overlay_ = 0;  // keys that an overlay may have
+  std::uint64_t in_upper_ = 0;    // keys that an upper segment may have
   unsigned candidates_ = 0;
   Counts counts_;
   Scratch<std::uint8_t, kMax> lane_;
   Scratch<Levels, kMaxLanes> levels_;
   Scratch<std::uint32_t, kMax> pilots_;  // of the last level
   Scratch<const std::uint8_t*, kMax> records_;
-  Scratch<Filtered, kMax * kMaxSegments> filters_;
   Scratch<Candidate, kMax> candidate_;
 };
 static_assert(kMaxLanes <= 64);

@@ -15,6 +15,8 @@ std::size_t slot_count(std::uint64_t bytes, std::size_t most) noexcept {
   return std::clamp(static_cast<std::size_t>(bytes / Overlay::kBytesPerNumber), kMinSlots, most);
 }
 
+constexpr unsigned kFilterBits = 8;  // per number
+
 constexpr std::size_t aligned(std::size_t bytes) noexcept {
   return (bytes + 7) & ~std::size_t{7};
 }
@@ -26,11 +28,15 @@ Overlay::Overlay(Form form, std::uint64_t bytes)
     : form_(form),
       max_slots_(slot_count(bytes, kNumberMask)),
       group_count_(max_slots_ * 2 / kGroupPlaces + 1),
-      place_memory_(group_count_ * kGroupPlaces * sizeof(Place)),
+      filter_blocks_(BlockFilter::blocks_for(max_slots_, kFilterBits)),
+      table_memory_(group_count_ * kGroupPlaces * sizeof(Place) +
+                    filter_blocks_ * BlockFilter::kBlockBytes),
       slot_memory_(max_slots_ * sizeof(Slot)),
       arena_(std::max(kMinArena, static_cast<std::size_t>(bytes))),
-      places_(static_cast<Place*>(place_memory_.data())),
-      slots_(static_cast<Slot*>(slot_memory_.data())) {}
+      places_(static_cast<Place*>(table_memory_.data())),
+      slots_(static_cast<Slot*>(slot_memory_.data())),
+      filter_words_(reinterpret_cast<BlockFilter::Word*>(places_ + group_count_ * kGroupPlaces)),
+      filter_(filter_words_, filter_blocks_) {}
 
 bool Overlay::fits(std::size_t operations, std::size_t bytes) const noexcept {
   // An element takes a slot of its own beside its key's.
@@ -93,6 +99,7 @@ void Overlay::apply_number(const Entry& entry) noexcept {
     slot->value.store(value, std::memory_order_relaxed);
     return;
   }
+  BlockFilter::add(filter_words_, filter_blocks_, entry.hash);
   publish(at, entry.hash, value, make_node(entry, nullptr, false));
   entries_.fetch_add(1, std::memory_order_relaxed);
 }

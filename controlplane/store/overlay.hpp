@@ -2,10 +2,11 @@
 // each key only. Bounded: when it is full it is sealed and a fresh one takes the writes, while this
 // one is written to a segment.
 //
-// Three parts: an arena with keys, records and set elements; slots, one for each key (and element),
+// Four parts: an arena with keys, records and set elements; slots, one for each key (and element),
 // in the order of arrival; an open-addressing table over the key's 128-bit hash, of 4-byte places:
-// 8 bits of the hash and the number of the slot. So a key that is not here costs a line of a table
-// that stays in cache, and memory is touched only as it fills.
+// 8 bits of the hash and the number of the slot; and, of numbers, a filter of a byte for each. So a
+// key that is not here costs a line of a filter that stays in the CPU's own cache, and memory is
+// touched only as it fills.
 //
 // Threads: one writer at a time (apply); any number of readers at any time, without locks. A slot
 // is published by its place (release), after all that is in it; nothing is ever moved or freed
@@ -21,10 +22,12 @@
 #include <span>
 #include <vector>
 
+#include "controlplane/store/block_filter.hpp"
 #include "controlplane/store/entry.hpp"
 #include "controlplane/store/key_hash.hpp"
 #include "controlplane/store/place_group.hpp"
 #include "controlplane/store/zeroed_memory.hpp"
+#include "sluice/base/prefetch.hpp"
 
 namespace sluice::controlplane::store {
 
@@ -50,8 +53,8 @@ class Overlay {
   };
   static_assert(sizeof(Node) == 24);
 
-  // Of a number with a 16-byte key: node, slot, place.
-  static constexpr std::uint64_t kBytesPerNumber = 80;
+  // Of a number with a 16-byte key: node, slot, two places, filter.
+  static constexpr std::uint64_t kBytesPerNumber = 81;
 
   // `bytes`: about what it may take when full. The smallest holds at least one entry of any size.
   Overlay(Form form, std::uint64_t bytes);
@@ -64,19 +67,18 @@ class Overlay {
   // hash of their own.
   void apply(const Entry& entry, const KeyHasher& hasher);
 
-  void prefetch(const Hash128& hash) const noexcept { __builtin_prefetch(&places_[home(hash)]); }
-  // After prefetch(), when there was time for it: false when the key is not here; else it seems to
-  // be, and its slot is on its way.
-  bool prefetch_slot(const Hash128& hash) const noexcept {
-    for (std::size_t at = home(hash);; at = after(at)) {
-      const PlaceGroup group = look(&places_[at], tag_of(hash));
-      if (group.same != 0) {
-        __builtin_prefetch(&slot_at(at + static_cast<unsigned>(std::countr_zero(group.same))));
-        return true;
-      }
-      if (group.free != 0) [[likely]]
-        return false;
-    }
+  // Compact form, in this order, with time between them: false from may_have(): the key is not
+  // here.
+  void prefetch_filter(const Hash128& hash) const noexcept { filter_.prefetch(hash); }
+  bool may_have(const Hash128& hash) const noexcept { return filter_.passes(hash); }
+  void prefetch_place(const Hash128& hash) const noexcept {
+    sluice::prefetch(&places_[home(hash)]);
+  }
+  void prefetch_slot(const Hash128& hash) const noexcept {
+    const std::size_t at = home(hash);
+    const PlaceGroup group = look(&places_[at], tag_of(hash));
+    if (group.same != 0)
+      sluice::prefetch(&slot_at(at + static_cast<unsigned>(std::countr_zero(group.same))));
   }
   // Compact form. kDeletedValue stands for a deletion.
   bool find(const Hash128& hash, std::uint64_t& value) const noexcept {
@@ -164,11 +166,15 @@ class Overlay {
   const Form form_;
   const std::size_t max_slots_;
   const std::uint64_t group_count_;
-  ZeroedMemory place_memory_;
+  const std::uint32_t filter_blocks_;
+  // Places, then filter: of the usual size together in one huge page.
+  ZeroedMemory table_memory_;
   ZeroedMemory slot_memory_;
   ZeroedMemory arena_;
   Place* const places_;
   Slot* const slots_;
+  BlockFilter::Word* const filter_words_;
+  const BlockFilter filter_;
   // The writer's, away from what readers need.
   alignas(64) std::size_t arena_used_ = 0;
   std::size_t slots_used_ = 0;

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "controlplane/store/segment_source.hpp"
+#include "sluice/base/prefetch.hpp"
 
 namespace sluice::controlplane::store {
 
@@ -27,7 +28,7 @@ std::unexpected<Error> damaged(const std::string& path, std::string_view section
 bool plausible(const SegmentHeader& header, std::uint64_t file_bytes) noexcept {
   if (header.form == 0 || header.form > kMaxForm || header.has_filter > 1) return false;
   if (!index::valid(header.function())) return false;
-  if (header.has_filter != 0 && !valid(header.filter())) return false;
+  if (!header.valid_filter()) return false;
   if (header.cold_bytes > file_bytes || header.fences > file_bytes) return false;
   if (header.keys > header.entries || header.keys > header.function().slot_count()) return false;
   SegmentHeader expected = header;
@@ -92,10 +93,17 @@ Segment::Segment(std::string path, std::shared_ptr<const Mapping> mapping,
 Segment::View Segment::view_at(const std::uint8_t* records) const noexcept {
   const auto at = [&](std::uint64_t offset) { return records + (offset - header_.records_offset); };
   return {.function = {header_.function(), at(header_.seeds_offset), at(header_.pilots_offset)},
-          .filter = {header_.filter(), at(header_.seeds_offset) + header_.parts,
-                     at(header_.filter_offset)},
-          .records = records,
-          .has_filter = header_.has_filter != 0};
+          .filter = filter_at(at(header_.filter_offset), at(header_.seeds_offset) + header_.parts),
+          .records = records};
+}
+
+SegmentFilter Segment::filter_at(const std::uint8_t* filter,
+                                 const std::uint8_t* seeds) const noexcept {
+  if (header_.has_filter == 0) return {};
+  if (!header_.has_block_filter())
+    return SegmentFilter(FuseFilterView(header_.fuse_filter(), seeds, filter));
+  return SegmentFilter(
+      BlockFilter(reinterpret_cast<const BlockFilter::Word*>(filter), header_.filter_segments));
 }
 
 Status Segment::load_hot() const {
@@ -134,18 +142,16 @@ class Segment::Pass {
     if (!good(s_.bytes_ + s_.header_.seeds_offset, 2 * std::uint64_t{s_.header_.parts})) {
       return false;
     }
-    FusePlaces places[index::kMaxPhfBurst];
-    const std::uint8_t* parts[index::kMaxPhfBurst];
+    for (unsigned i = 0; i < n; ++i)
+      view_.filter.prefetch(hashes[i]);
     for (unsigned i = 0; i < n; ++i) {
-      places[i] = view_.filter.places(hashes[i]);
-      parts[i] = view_.filter.part(hashes[i]);
-      FuseFilterView::prefetch(parts[i], places[i]);
-    }
-    for (unsigned i = 0; i < n; ++i) {
-      for (const std::uint32_t at : places[i].at)
-        if (!good(parts[i] + at, 1)) return false;
+      const bool readable =
+          view_.filter.readable(hashes[i], [&](const auto* at, std::uint64_t size) {
+            return good(reinterpret_cast<const std::uint8_t*>(at), size);
+          });
+      if (!readable) return false;
       live[count] = static_cast<std::uint8_t>(i);
-      count += FuseFilterView::passes(parts[i], places[i]);
+      count += view_.filter.passes(hashes[i]);
     }
     if (counts != nullptr) counts->filtered += n - count;
     return true;
@@ -165,8 +171,8 @@ class Segment::Pass {
       if (!good(s_.bytes_ + s_.header_.pilots_offset + at[i], 1)) return false;
       const std::uint32_t slot = view_.function.slot(hashes[live[i]], at[i]);
       records[i] = view_.records + slot * size;
-      __builtin_prefetch(records[i]);
-      __builtin_prefetch(records[i] + size - 1);
+      sluice::prefetch(records[i]);
+      sluice::prefetch(records[i] + size - 1);
     }
     for (unsigned i = 0; i < count; ++i)
       if (!good(records[i], size)) return false;

@@ -15,8 +15,8 @@
 #include "controlplane/store/entry_codec.hpp"
 #include "controlplane/store/entry_source.hpp"
 #include "controlplane/store/fs.hpp"
-#include "controlplane/store/fuse_filter.hpp"
 #include "controlplane/store/segment_blocks.hpp"
+#include "controlplane/store/segment_filter.hpp"
 #include "controlplane/store/segment_format.hpp"
 #include "controlplane/store/zeroed_memory.hpp"
 #include "sluice/base/result.hpp"
@@ -48,9 +48,8 @@ class Segment : public std::enable_shared_from_this<Segment> {
   // What look-ups touch: in the file, or the copy of it. For look-ups in several segments at once.
   struct View {
     index::PhfView function;
-    FuseFilterView filter;  // only with has_filter
+    SegmentFilter filter;
     const std::uint8_t* records = nullptr;
-    bool has_filter = false;
   };
   // Null while blocks have to be checked when they are touched. Stays once it is there.
   const View* ready() const noexcept {
@@ -84,6 +83,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
     View view;
   };
   View view_at(const std::uint8_t* records) const noexcept;
+  SegmentFilter filter_at(const std::uint8_t* filter, const std::uint8_t* seeds) const noexcept;
   template <bool kChecked>
   class Pass;
 

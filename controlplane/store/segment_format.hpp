@@ -1,4 +1,4 @@
-// The segment file: version 1 and 2. Written once by SegmentWriter, read by Segment. All numbers
+// The segment file: formats 1 to 3. Written once by SegmentWriter, read by Segment. All numbers
 // are little-endian.
 //
 //   header page | cold | records | pilots | filter | seeds | fences | checksums
@@ -12,12 +12,15 @@
 //     hash 16, table 1, tenant, sequence, key size (when bit 3 is not set), value size (exact, when
 //     the op has a value), key, value (compact: 7 bytes). Sizes, tenant and sequence are varints
 //     (LEB128). 10 to 40 bytes of each entry less to read and write in compaction.
+//   format 3: as 2, with another filter; and in an index of this format, ids are hashed in one pass
+//   (key_hash.hpp).
 // records: by slot of the function. compact: 12 bytes (sluice/index/record.hpp), kDeletedValue for
 // a
 //   deletion and in empty slots. exact: 32 bytes: hash 16, offset of the first entry of the key 8,
 //   number of its entries 4, zero 4; in empty slots the number is 0.
-// filter: binary fuse (fuse_filter.hpp), one for each part of the function; absent in the bottom
-// segment of a tree. fences: hash.lo and offset of an entry after each 64 KiB of cold, for reading
+// filter: formats 1 and 2: binary fuse (fuse_filter.hpp), one for each part of the function; format
+//   3: blocks (block_filter.hpp); absent in the bottom segment of a tree.
+// fences: hash.lo and offset of an entry after each 64 KiB of cold, for reading
 // from a place. checksums: CRC-32C of each block of 64 KiB of the bytes from 4096 to the checksums;
 // they and the
 //   header page have one in the header. So every bit of the file is under one.
@@ -31,6 +34,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "controlplane/store/block_filter.hpp"
 #include "controlplane/store/entry.hpp"
 #include "controlplane/store/fuse_filter.hpp"
 #include "sluice/hash/crc32c.hpp"
@@ -42,7 +46,9 @@ namespace sluice::controlplane::store {
 static_assert(std::endian::native == std::endian::little);
 
 inline constexpr std::uint32_t kOldestSegmentFormat = 1;
-inline constexpr std::uint32_t kNewestSegmentFormat = 2;
+inline constexpr std::uint32_t kNewestSegmentFormat = 3;
+inline constexpr std::uint32_t kFirstBlockFilterFormat = 3;
+inline constexpr std::uint32_t kFirstOnePassFormat = 3;
 inline constexpr std::array<char, 8> kSegmentMagic = {'S', 'L', 'U', 'S', 'E', 'G', 'M', '\n'};
 inline constexpr std::uint64_t kSegmentAlignment = 4096;
 inline constexpr std::uint64_t kSegmentBlockBytes = 64U << 10;
@@ -71,13 +77,13 @@ struct SegmentHeader {
   std::uint32_t parts;  // of function and filter
   std::uint32_t buckets;
   std::uint32_t slots;
-  std::uint32_t filter_segment_bytes;
-  std::uint32_t filter_segments;
+  std::uint32_t filter_segment_bytes;  // of blocks: of a block
+  std::uint32_t filter_segments;       // of blocks: their number
   std::uint64_t fences;
   std::uint64_t records_offset;
   std::uint64_t pilots_offset;
   std::uint64_t filter_offset;
-  std::uint64_t seeds_offset;  // a byte for each part: the function's; then again: the filter's
+  std::uint64_t seeds_offset;  // a byte for each part: the function's; then again: a fuse filter's
   std::uint64_t fences_offset;
   std::uint64_t checksums_offset;
   std::uint32_t checksum_count;
@@ -86,7 +92,22 @@ struct SegmentHeader {
   std::uint32_t header_check;  // segment_header_check()
 
   index::PhfGeometry function() const noexcept { return {parts, buckets, slots}; }
-  FuseGeometry filter() const noexcept { return {parts, filter_segment_bytes, filter_segments}; }
+  FuseGeometry fuse_filter() const noexcept {
+    return {parts, filter_segment_bytes, filter_segments};
+  }
+  bool has_block_filter() const noexcept {
+    return has_filter != 0 && format >= kFirstBlockFilterFormat;
+  }
+  bool valid_filter() const noexcept {
+    if (has_filter == 0) return true;
+    if (!has_block_filter()) return valid(fuse_filter());
+    return filter_segment_bytes == BlockFilter::kBlockBytes && filter_segments != 0;
+  }
+  std::uint64_t filter_bytes() const noexcept {
+    if (has_filter == 0) return 0;
+    return has_block_filter() ? std::uint64_t{filter_segments} * filter_segment_bytes
+                              : fuse_filter().byte_count();
+  }
 };
 static_assert(sizeof(SegmentHeader) == 256 && offsetof(SegmentHeader, header_check) == 252);
 static_assert(offsetof(SegmentHeader, form) == 80 && offsetof(SegmentHeader, fences) == 104);
@@ -116,8 +137,7 @@ inline void set_segment_offsets(SegmentHeader& header) noexcept {
   header.records_offset = segment_aligned(kSegmentAlignment + header.cold_bytes);
   header.pilots_offset = segment_aligned(header.records_offset + function.slot_count() * record);
   header.filter_offset = segment_aligned(header.pilots_offset + function.pilot_count());
-  header.seeds_offset = segment_aligned(
-      header.filter_offset + (header.has_filter != 0 ? header.filter().byte_count() : 0));
+  header.seeds_offset = segment_aligned(header.filter_offset + header.filter_bytes());
   header.fences_offset = segment_aligned(header.seeds_offset + 2 * std::uint64_t{header.parts});
   header.checksums_offset = segment_aligned(header.fences_offset + header.fences * sizeof(Fence));
   header.checksum_count = static_cast<std::uint32_t>(

@@ -30,7 +30,7 @@ bool right(const HeaderPage& page) noexcept {
 bool plausible(const SegmentHeader& header) noexcept {
   if (header.form == 0 || header.form > kMaxForm || header.has_filter > 1) return false;
   if (!index::valid(header.function())) return false;
-  if (header.has_filter != 0 && !valid(header.filter())) return false;
+  if (!header.valid_filter()) return false;
   if (header.cold_bytes > header.total_bytes || header.fences > header.total_bytes) return false;
   SegmentHeader expected = header;
   set_segment_offsets(expected);

@@ -22,6 +22,8 @@ using index::Record;
 
 namespace {
 
+constexpr unsigned kSegmentFilterBits = 12;  // per key: another one passes once in 200
+
 std::unexpected<Error> refuse(std::string what) {
   return fail(ErrorCode::kInvalidArgument, std::move(what), ErrorOrigin::kStore);
 }
@@ -244,12 +246,29 @@ class SegmentWriter::State {
   // Empty when there shall be none.
   template <class Key>
   Result<std::vector<std::uint8_t>> build_filter(const std::vector<Key>& keys, Function& function) {
-    std::vector<std::uint8_t> filter;
-    if (!options_.filter) return filter;
+    if (!options_.filter) return std::vector<std::uint8_t>();
+    if (header_.has_block_filter()) return build_block_filter(keys);
+    return build_fuse_filter(keys, function);
+  }
+
+  template <class Key>
+  std::vector<std::uint8_t> build_block_filter(const std::vector<Key>& keys) {
+    header_.filter_segment_bytes = BlockFilter::kBlockBytes;
+    header_.filter_segments = BlockFilter::blocks_for(keys.size(), kSegmentFilterBits);
+    std::vector<std::uint8_t> filter(header_.filter_bytes());
+    auto* const words = reinterpret_cast<BlockFilter::Word*>(filter.data());
+    for (const Key& key : keys)
+      BlockFilter::add(words, header_.filter_segments, key.hash());
+    return filter;
+  }
+
+  template <class Key>
+  Result<std::vector<std::uint8_t>> build_fuse_filter(const std::vector<Key>& keys,
+                                                      Function& function) {
     const FuseGeometry geometry = fuse_geometry(header_.parts, largest_part_);
     header_.filter_segment_bytes = geometry.segment_bytes;
     header_.filter_segments = geometry.segments;
-    filter.resize(geometry.byte_count());
+    std::vector<std::uint8_t> filter(geometry.byte_count());
     FuseBuilder builder(geometry);
     std::vector<Hash128> hashes;
     for (std::uint32_t part = 0; part < geometry.parts; ++part) {

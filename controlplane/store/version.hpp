@@ -25,7 +25,11 @@ namespace sluice::controlplane::store {
 struct Layout {
   Layout(std::uint32_t number, const HashKey& hash_key, unsigned lane_count,
          std::uint32_t segment_format) noexcept
-      : id(number), key(hash_key), hasher(hash_key), lanes(lane_count), format(segment_format) {}
+      : id(number),
+        key(hash_key),
+        hasher(hash_key, segment_format >= kFirstOnePassFormat ? IdPasses::kOne : IdPasses::kTwo),
+        lanes(lane_count),
+        format(segment_format) {}
 
   std::size_t trees() const noexcept { return 2 * std::size_t{lanes.lanes()}; }
   std::size_t tree_of(Form form, unsigned lane) const noexcept {

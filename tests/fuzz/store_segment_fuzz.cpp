@@ -26,7 +26,7 @@ void fill(std::vector<std::uint8_t>& file, const SegmentHeader& header,
       {header.records_offset,
        header.function().slot_count() * record_bytes(static_cast<Form>(header.form))},
       {header.pilots_offset, header.function().pilot_count()},
-      {header.filter_offset, header.has_filter != 0 ? header.filter().byte_count() : 0},
+      {header.filter_offset, header.filter_bytes()},
       {header.seeds_offset, 2 * std::uint64_t{header.parts}},
       {header.fences_offset, header.fences * sizeof(Fence)}};
   for (const auto& [offset, size] : sections) {
@@ -38,15 +38,13 @@ void fill(std::vector<std::uint8_t>& file, const SegmentHeader& header,
 
 std::vector<std::uint8_t> put_right(SegmentHeader header, std::span<const std::uint8_t> content) {
   header.magic = kSegmentMagic;
-  header.format = header.format % 2 + 1;
+  header.format = header.format % kNewestSegmentFormat + 1;
   header.header_bytes = sizeof header;
   header.form = header.form % 2 + 1;
   header.has_filter %= 2;
   if (!index::valid(header.function()) || header.function().slot_count() > 4096) return {};
-  if (header.has_filter != 0 &&
-      (!valid(header.filter()) || header.filter().byte_count() > 65'536)) {
-    return {};
-  }
+  if (header.has_block_filter()) header.filter_segment_bytes = BlockFilter::kBlockBytes;
+  if (!header.valid_filter() || header.filter_bytes() > 65'536) return {};
   if (header.cold_bytes > 65'536 || header.fences > 1024) return {};
   header.keys = std::min(header.keys, header.function().slot_count());
   header.entries = std::max(header.entries, header.keys);

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "controlplane/store/index.hpp"
+#include "controlplane/store/segment_format.hpp"
 #include "tests/support/fault_fs.hpp"
 #include "tests/support/store_model.hpp"
 
@@ -167,7 +168,7 @@ class History {
         byte = static_cast<std::uint8_t>(random_());
       target.key = key;
     }
-    if (random_() % 2 == 0) target.format = 1 + random_() % 2;
+    if (random_() % 2 == 0) target.format = 1 + random_() % kNewestSegmentFormat;
     const Status done = index_->maintenance().migrate(target, {});
     ASSERT_TRUE(done) << done.error().message();
     if (target.key) {

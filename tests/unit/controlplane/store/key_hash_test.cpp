@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <bit>
 #include <random>
 #include <set>
 #include <string>
@@ -30,15 +31,17 @@ std::vector<Id> random_ids(std::size_t n) {
   return ids;
 }
 
-TEST(KeyHash, IdsOfTheFirstTableHashAsInTheDataplane) {
-  const KeyHasher hasher(kKey);
+class KeyHash : public testing::TestWithParam<IdPasses> {};
+
+TEST_P(KeyHash, IdsOfTheFirstTableHashAsInTheDataplane) {
+  const KeyHasher hasher(kKey, GetParam());
   const IdHasher dataplane = IdHasher::create(kKey);
   for (const Id& id : random_ids(100))
     EXPECT_EQ(hasher(0, 0, id.bytes), dataplane(id));
 }
 
-TEST(KeyHash, BurstsAgreeWithSingleKeysForAnyLength) {
-  const KeyHasher hasher(kKey);
+TEST_P(KeyHash, BurstsAgreeWithSingleKeysForAnyLength) {
+  const KeyHasher hasher(kKey, GetParam());
   const std::vector<Id> ids = random_ids(64);
   for (const auto& [table, tenant] : {std::pair{0, 0}, {1, 0}, {0, 1}, {255, 65535}}) {
     for (unsigned n = 0; n <= 64; ++n) {
@@ -53,11 +56,11 @@ TEST(KeyHash, BurstsAgreeWithSingleKeysForAnyLength) {
   }
 }
 
-TEST(KeyHash, TableTenantLengthAndKeyOfTheIndexAllCount) {
-  const KeyHasher hasher(kKey);
+TEST_P(KeyHash, TableTenantLengthAndKeyOfTheIndexAllCount) {
+  const KeyHasher hasher(kKey, GetParam());
   HashKey other_key = kKey;
   other_key.bytes[15] ^= 1;
-  const KeyHasher other(other_key);
+  const KeyHasher other(other_key, GetParam());
   std::set<std::pair<std::uint64_t, std::uint64_t>> seen;
   std::size_t made = 0;
   for (std::size_t size = 1; size <= 40; ++size) {
@@ -73,8 +76,8 @@ TEST(KeyHash, TableTenantLengthAndKeyOfTheIndexAllCount) {
   EXPECT_EQ(seen.size(), made);
 }
 
-TEST(KeyHash, BitsOfStringHashesAreBalanced) {
-  const KeyHasher hasher(kKey);
+TEST_P(KeyHash, BitsOfStringHashesAreBalanced) {
+  const KeyHasher hasher(kKey, GetParam());
   std::array<int, 128> ones{};
   constexpr int kKeys = 4096;
   for (int i = 0; i < kKeys; ++i) {
@@ -90,13 +93,33 @@ TEST(KeyHash, BitsOfStringHashesAreBalanced) {
     EXPECT_NEAR(count, kKeys / 2, 200);  // six standard deviations of 32
 }
 
-TEST(KeyHash, ElementsOfDifferentSetsDiffer) {
-  const KeyHasher hasher(kKey);
+TEST_P(KeyHash, ElementsOfDifferentSetsDiffer) {
+  const KeyHasher hasher(kKey, GetParam());
   const std::array<std::uint8_t, 3> element = {1, 2, 3};
   const Hash128 a = hasher.element({1, 2}, element);
   EXPECT_NE(a, hasher.element({2, 1}, element));
   EXPECT_NE(a, hasher.element({1, 2}, std::span(element).first(2)));
   EXPECT_EQ(a, hasher.element({1, 2}, element));
+}
+
+INSTANTIATE_TEST_SUITE_P(Passes, KeyHash, testing::Values(IdPasses::kTwo, IdPasses::kOne),
+                         [](const auto& of) { return of.param == IdPasses::kTwo ? "Two" : "One"; });
+
+// Files of their formats hold these hashes, so they may never change.
+TEST(KeyHashOfIds, IsWhatFilesHold) {
+  const IdHasher aes = IdHasher::create(kKey);
+  const auto with = [](const Hash128& word, const Hash128& mask) {
+    return std::bit_cast<Id>(Hash128{word.lo ^ mask.lo, word.hi ^ mask.hi});
+  };
+  // Table 3 of tenant 0x102, as numbers in a word of the hash and at the end of a constant.
+  constexpr std::uint64_t kSpace = 0x3'0102;
+  const Hash128 secret =
+      aes(Id{{'s', 'l', 'u', 'i', 'c', 'e', ' ', 's', 'p', 'a', 'c', 'e', 2, 1, 3, 0}});
+  for (const Id& id : random_ids(100)) {
+    EXPECT_EQ(KeyHasher(kKey, IdPasses::kTwo)(3, 0x102, id.bytes), aes(with(aes(id), {kSpace, 0})));
+    EXPECT_EQ(KeyHasher(kKey, IdPasses::kOne)(3, 0x102, id.bytes),
+              aes(with(std::bit_cast<Hash128>(id), secret)));
+  }
 }
 
 }  // namespace

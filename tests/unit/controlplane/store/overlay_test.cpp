@@ -17,7 +17,7 @@ namespace sluice::controlplane::store {
 namespace {
 
 const KeyHasher& hasher() {
-  static const KeyHasher made(HashKey{{9}});
+  static const KeyHasher made(HashKey{{9}}, IdPasses::kOne);
   return made;
 }
 
