@@ -78,7 +78,8 @@ Status check_segment(Fs& fs, const std::string& directory, const SegmentRef& ref
 Result<BackupReport> Operations::backup(const std::string& directory, const Progress& progress) {
   Fs& fs = core_.fs();
   const std::string context = "backup to " + directory;
-  if (const Status made = make_empty_dir(fs, directory); !made) return fail(made.error(), context);
+  auto made = NewDirectory::make(fs, directory);
+  if (!made) return fail(made.error(), context);
   const Core::LogHold hold(core_);  // before the manifest is read: the log it needs stays
   auto files = core_.hold_files();
   const auto version = core_.version();  // keeps the files
@@ -106,6 +107,7 @@ Result<BackupReport> Operations::backup(const std::string& directory, const Prog
   if (const Status synced = fs.sync_dir(directory); !synced) return fail(synced.error(), context);
   if (const Status written = write_manifest(fs, directory, manifest); !written)
     return fail(written.error(), context);
+  made->finished();
   report.files = names.size() + 1;
   report.bytes = meter.done();
   return report;
@@ -132,7 +134,8 @@ Result<BackupReport> restore_backup(Fs& fs, const std::string& backup, const std
   const auto log = read_log(fs, backup, *manifest, true);
   if (!log) return failed(log.error());
 
-  if (const Status made = make_empty_dir(fs, directory); !made) return failed(made.error());
+  auto made = NewDirectory::make(fs, directory);
+  if (!made) return failed(made.error());
   std::vector<std::string> names;
   for (const SegmentRef& ref : segments)
     names.push_back(segment_file_name(ref.file));
@@ -145,6 +148,7 @@ Result<BackupReport> restore_backup(Fs& fs, const std::string& backup, const std
   if (const Status synced = fs.sync_dir(directory); !synced) return failed(synced.error());
   if (const Status written = write_manifest(fs, directory, *manifest); !written)
     return failed(written.error());
+  made->finished();
   return BackupReport{
       .files = names.size() + 1, .bytes = meter.done() - bytes, .sequence = log->next_sequence - 1};
 }

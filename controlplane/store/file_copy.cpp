@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "controlplane/store/manifest.hpp"
@@ -55,17 +56,33 @@ Result<std::unique_ptr<FileLock>> lock_if_there(Fs& fs, const std::string& direc
   return lock;
 }
 
-Status make_empty_dir(Fs& fs, const std::string& directory) {
-  const auto there = fs.exists(directory);
+Result<NewDirectory> NewDirectory::make(Fs& fs, const std::string& path) {
+  const auto there = fs.exists(path);
   if (!there) return std::unexpected(there.error());
   if (*there) {
-    const auto names = fs.list(directory);
+    const auto names = fs.list(path);
     if (!names) return std::unexpected(names.error());
-    if (names->empty()) return sync_path(fs, directory);
-    return fail(ErrorCode::kAlreadyExists, directory + " is not empty", ErrorOrigin::kStore);
+    if (!names->empty())
+      return fail(ErrorCode::kAlreadyExists, path + " is not empty", ErrorOrigin::kStore);
+  } else if (const Status made = fs.make_dir(path); !made) {
+    return std::unexpected(made.error());
   }
-  if (const Status made = fs.make_dir(directory); !made) return made;
-  return sync_path(fs, directory);
+  NewDirectory directory(fs, path, !*there);
+  if (const Status synced = sync_path(fs, path); !synced) return std::unexpected(synced.error());
+  return directory;
+}
+
+NewDirectory::NewDirectory(NewDirectory&& other) noexcept
+    : fs_(std::exchange(other.fs_, nullptr)), path_(std::move(other.path_)), made_(other.made_) {}
+
+// Why it was not finished is told already.
+NewDirectory::~NewDirectory() {
+  if (fs_ == nullptr) return;
+  if (const auto names = fs_->list(path_); names) {
+    for (const std::string& name : *names)
+      (void)fs_->remove(fmt::format("{}/{}", path_, name));
+  }
+  if (made_) (void)fs_->remove_dir(path_);
 }
 
 }  // namespace sluice::controlplane::store

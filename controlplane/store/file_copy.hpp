@@ -36,7 +36,25 @@ Status link_or_copy(Fs& fs, const std::string& from, const std::string& to, Prog
 // Keeps others from opening the store there; null where it has no lock file, or the disk is
 // read-only. kUnavailable: somebody has it open.
 Result<std::unique_ptr<FileLock>> lock_if_there(Fs& fs, const std::string& directory);
-// kAlreadyExists unless it is missing or empty; makes it, durably.
-Status make_empty_dir(Fs& fs, const std::string& directory);
+// An empty folder that becomes a store. What was put into it is removed again unless it is
+// finished, and the folder, too, when it was not there before.
+class NewDirectory {
+ public:
+  // kAlreadyExists unless it is missing or empty; makes it, durably.
+  static Result<NewDirectory> make(Fs& fs, const std::string& path);
+  ~NewDirectory();
+  NewDirectory(NewDirectory&& other) noexcept;
+  NewDirectory& operator=(NewDirectory&&) = delete;
+
+  void finished() noexcept { fs_ = nullptr; }
+
+ private:
+  NewDirectory(Fs& fs, std::string path, bool made) noexcept
+      : fs_(&fs), path_(std::move(path)), made_(made) {}
+
+  Fs* fs_;  // null: nothing to remove
+  std::string path_;
+  bool made_;
+};
 
 }  // namespace sluice::controlplane::store

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <random>
@@ -243,6 +244,31 @@ TEST_F(IndexFault, VerifyNamesEveryDamagedFile) {
   EXPECT_EQ(index_->metrics().damaged_segments, segments.size());
   const auto refused = model_.compare(*index_, 1);
   EXPECT_NE(refused.find("damaged"), std::string::npos) << refused;
+}
+
+TEST_F(IndexFault, ABackupOrRestoreThatFailsLeavesNothingBehind) {
+  open();
+  write(100);
+  ASSERT_TRUE(index_->maintenance().compact({}));
+  const auto left = [&](std::string_view directory) {
+    return std::ranges::any_of(
+               fs_.all_files(),
+               [&](const std::string& file) { return file.starts_with(directory); }) ||
+           fs_.exists(std::string(directory)).value_or(true);
+  };
+  fs_.fail_writes_of("/backup/");
+  EXPECT_FALSE(index_->maintenance().backup("/backup", {}));
+  EXPECT_FALSE(left("/backup"));
+  fs_.fail_writes_of("");
+  ASSERT_TRUE(index_->maintenance().backup("/backup", {}));
+  // One that cannot be made where something lies leaves that alone.
+  EXPECT_FALSE(index_->maintenance().backup("/backup", {}));
+  EXPECT_TRUE(left("/backup"));
+  fs_.set_free_bytes(3000);
+  EXPECT_FALSE(restore_backup(fs_, "/backup", "/restored", {}));
+  EXPECT_FALSE(left("/restored"));
+  fs_.set_free_bytes(std::nullopt);
+  EXPECT_TRUE(restore_backup(fs_, "/backup", "/restored", {}));
 }
 
 TEST_F(IndexFault, ADamagedBackupIsNotRestored) {
