@@ -89,7 +89,7 @@ class Sender {
         c_.print("notices of undelivered messages: " + notices_text(notices_) + "\n");
       }
     }
-    return sent_ == count_ ? kDone : kFailed;
+    return sent_ == count_ && notices_.empty() ? kDone : kFailed;
   }
 
  private:
