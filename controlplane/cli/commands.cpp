@@ -181,7 +181,8 @@ constexpr Option kSendOptions[] = {
     {"key", "NUMBER", Form::kValue, Kind::kNumber,
      "routing key; messages of one key stay together and in order"},
     {"tag", "NUMBER", Form::kValue, Kind::kNumber, "the application's message type", "0"},
-    {"notify", "", Form::kFlag, Kind::kText, "ask for notices of undeliverable messages; one that came makes the exit status 1"},
+    {"notify", "", Form::kFlag, Kind::kText,
+     "ask for notices of undeliverable messages; one that came makes the exit status 1"},
     {"wait-notices", "SECONDS", Form::kValue, Kind::kDuration,
      "wait so long for notices after the last message; asks for them, too"}};
 constexpr Option kListenOptions[] = {
