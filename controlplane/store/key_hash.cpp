@@ -26,6 +26,12 @@ SipKey derive(const IdHasher& ids, std::uint8_t which) noexcept {
   return {hash.lo, hash.hi};
 }
 
+// Another constant for each value of each byte of a space.
+Id space_constant(unsigned byte, unsigned value) noexcept {
+  return {{'s', 'l', 'u', 'i', 'c', 'e', ' ', 's', 'p', 'a', 'c', 'e',
+           static_cast<std::uint8_t>(byte), static_cast<std::uint8_t>(value)}};
+}
+
 Id with_mask(const Hash128& word, const Hash128& mask) noexcept {
   return std::bit_cast<Id>(Hash128{word.lo ^ mask.lo, word.hi ^ mask.hi});
 }
@@ -33,14 +39,12 @@ Id with_mask(const Hash128& word, const Hash128& mask) noexcept {
 }  // namespace
 
 KeyHasher::KeyHasher(const HashKey& key, IdPasses passes) noexcept
-    : ids_(IdHasher::create(key)), passes_(passes), lo_(derive(ids_, 1)), hi_(derive(ids_, 2)) {}
-
-// What the ids of a space are xored with before AES: ids of two spaces meet only where they differ
-// by the xor of the two secrets.
-Hash128 KeyHasher::secret_of(std::uint64_t space) const noexcept {
-  Id constant{{'s', 'l', 'u', 'i', 'c', 'e', ' ', 's', 'p', 'a', 'c', 'e'}};
-  sluice::store(constant.bytes.data() + 12, static_cast<std::uint32_t>(space));
-  return ids_(constant);
+    : ids_(IdHasher::create(key)), passes_(passes), lo_(derive(ids_, 1)), hi_(derive(ids_, 2)) {
+  if (passes == IdPasses::kTwo) return;
+  for (unsigned byte = 0; byte < kSpaceBytes; ++byte) {
+    for (unsigned value = 0; value < 256; ++value)
+      secrets_[byte][value] = ids_(space_constant(byte, value));
+  }
 }
 
 void KeyHasher::burst(std::uint8_t table, std::uint16_t tenant, const Id* ids, Hash128* out,
