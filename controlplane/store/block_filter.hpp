@@ -68,7 +68,8 @@ class BlockFilter {
   }
 
  private:
-  // Odd numbers without a pattern: fractions of square roots of primes, the last bit set.
+  // Odd numbers without a pattern: fractions of square roots of primes, the last bit set. They and
+  // the two functions below are what segment files hold, so they may never change.
   static constexpr std::array<std::uint32_t, kWords> kSalts = {0x6a09e667, 0xbb67ae85, 0x3c6ef373,
                                                                0xa54ff53b, 0x510e527f, 0x9b05688d,
                                                                0x1f83d9ab, 0x5be0cd19};

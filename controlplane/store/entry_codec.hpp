@@ -1,4 +1,4 @@
-// Entries as bytes in the cold part of a segment; both formats are described in segment_format.hpp.
+// Entries as bytes in the cold part of a segment; its formats are described in segment_format.hpp.
 // The reader trusts nothing: sizes, operations and the end of the section are checked, and blocks
 // are checked before they are read. Each object belongs to one thread.
 #pragma once

@@ -12,7 +12,7 @@ namespace {
 // Function of perfect hashing: slots per key, and a byte of pilot per 3.5 keys.
 constexpr double kSlotsPerKey = 1 / 0.98;
 constexpr double kPilotsPerKey = 1 / 3.5;
-constexpr double kFilterPerKey = 1.13;
+constexpr double kFilterPerKey = 1.5;
 constexpr double kCompactRecord = 12;
 constexpr double kExactRecord = 32;
 // Of levelled compaction: the part of the keys that lies above the bottom level, old copies of what

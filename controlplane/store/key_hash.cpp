@@ -26,10 +26,14 @@ SipKey derive(const IdHasher& ids, std::uint8_t which) noexcept {
   return {hash.lo, hash.hi};
 }
 
-// Another constant for each value of each byte of a space.
-Id space_constant(unsigned byte, unsigned value) noexcept {
-  return {{'s', 'l', 'u', 'i', 'c', 'e', ' ', 's', 'p', 'a', 'c', 'e',
-           static_cast<std::uint8_t>(byte), static_cast<std::uint8_t>(value)}};
+// Under SipHash, so that no id is hashed to one of them.
+Hash128 space_secret(const SipKey& key, unsigned byte, unsigned value) noexcept {
+  const auto word = [&](std::uint8_t which) {
+    const std::array<std::uint8_t, 3> what = {which, static_cast<std::uint8_t>(byte),
+                                              static_cast<std::uint8_t>(value)};
+    return siphash24(key, what);
+  };
+  return {word(0), word(1)};
 }
 
 Id with_mask(const Hash128& word, const Hash128& mask) noexcept {
@@ -41,9 +45,11 @@ Id with_mask(const Hash128& word, const Hash128& mask) noexcept {
 KeyHasher::KeyHasher(const HashKey& key, IdPasses passes) noexcept
     : ids_(IdHasher::create(key)), passes_(passes), lo_(derive(ids_, 1)), hi_(derive(ids_, 2)) {
   if (passes == IdPasses::kTwo) return;
+  const SipKey whole = {load<std::uint64_t>(key.bytes.data()),
+                        load<std::uint64_t>(key.bytes.data() + 8)};
   for (unsigned byte = 0; byte < kSpaceBytes; ++byte) {
     for (unsigned value = 0; value < 256; ++value)
-      secrets_[byte][value] = ids_(space_constant(byte, value));
+      secrets_[byte][value] = space_secret(whole, byte, value);
   }
 }
 

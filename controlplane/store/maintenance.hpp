@@ -56,8 +56,9 @@ struct ExportReport {
 struct MigrateTarget {
   std::optional<unsigned> lanes;
   std::optional<HashKey> key;
-  std::optional<std::uint32_t>
-      format;  // version of segment files, kOldestSegmentFormat to kNewestSegmentFormat
+  // Of segment files, kOldestSegmentFormat to kNewestSegmentFormat; between 2 and 3 the hash key
+  // changes, too, because ids are hashed in another way.
+  std::optional<std::uint32_t> format;
 };
 
 class Maintenance {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "controlplane/store/lane.hpp"
+#include "controlplane/store/segment_format.hpp"
 
 namespace sluice::controlplane::store {
 namespace {
@@ -60,6 +61,14 @@ class Decoder {
   bool refuse(std::string_view what) {
     error_ = Error(ErrorCode::kCorrupt,
                    fmt::format("{}: offset {}: {}", name_, kHeader + size_ - fields_.left(), what),
+                   ErrorOrigin::kStore);
+    return false;
+  }
+
+  bool refuse_format(std::uint32_t format) {
+    error_ = Error(ErrorCode::kUnsupported,
+                   fmt::format("{}: segment format {}; this version reads {} to {}", name_, format,
+                               kOldestSegmentFormat, kNewestSegmentFormat),
                    ErrorOrigin::kStore);
     return false;
   }
@@ -118,6 +127,9 @@ class Decoder {
           !take(layout.segment_format) || !take(trees)) {
         return false;
       }
+      if (layout.segment_format < kOldestSegmentFormat ||
+          layout.segment_format > kNewestSegmentFormat)
+        return refuse_format(layout.segment_format);
       if (layout.lanes == 0 || layout.lanes > kMaxLanes) return refuse("lanes out of range");
       if (i == 1 && layout.id == manifest.layouts.front().id) return refuse("a layout twice");
       if (trees > kMaxTrees) return refuse("too many trees");

@@ -59,7 +59,7 @@ struct LayoutState {
   std::uint32_t id = 0;
   HashKey key{};  // so the file is secret, mode 0600
   std::uint16_t lanes = 1;
-  std::uint32_t segment_format = 0;  // version of the segments that are written
+  std::uint32_t segment_format = 0;  // of the segments that are written; says how ids are hashed
   std::vector<TreeState> trees;      // each (form, lane) once
 
   friend bool operator==(const LayoutState&, const LayoutState&) = default;

@@ -8,6 +8,7 @@
 
 #include "controlplane/store/overlay_source.hpp"
 #include "controlplane/store/thread_name.hpp"
+#include "sluice/base/random.hpp"
 
 namespace sluice::controlplane::store {
 namespace {
@@ -123,8 +124,11 @@ Result<std::shared_ptr<const Layout>> Migrator::layout_for(const MigrateTarget& 
                             kNewestSegmentFormat, format),
                 ErrorOrigin::kStore);
   }
-  return std::make_shared<const Layout>(present.id + 1, target.key.value_or(present.key), lanes,
-                                        format);
+  HashKey key = target.key.value_or(present.key);
+  // Hashes either stay, all of them, or have nothing to do with what they were (rewrite.cpp).
+  if (id_passes(format) != id_passes(present.format) && key == present.key)
+    key = HashKey{random_bytes<16>()};
+  return std::make_shared<const Layout>(present.id + 1, key, lanes, format);
 }
 
 Status Migrator::migrate(const MigrateTarget& target, const Progress& progress) {

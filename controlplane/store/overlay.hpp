@@ -67,8 +67,8 @@ class Overlay {
   // hash of their own.
   void apply(const Entry& entry, const KeyHasher& hasher);
 
-  // Compact form, in this order, with time between them: false from may_have(): the key is not
-  // here.
+  // For find(), in this order, with time between them; the first two and the last in compact form.
+  // False from may_have(): the key is not here.
   void prefetch_filter(const Hash128& hash) const noexcept { filter_.prefetch(hash); }
   bool may_have(const Hash128& hash) const noexcept { return filter_.passes(hash); }
   void prefetch_place(const Hash128& hash) const noexcept {

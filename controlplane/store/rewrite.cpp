@@ -218,9 +218,9 @@ Result<std::vector<SegmentPtr>> rewrite_by_sorting(Core& core, const Version& ve
 Result<std::vector<SegmentPtr>> rewrite_layout(Core& core, const Version& version, Pace pace,
                                                RewriteProgress& progress) {
   progress.done.store(0);
-  const bool same_hashes = version.old->layout->key == version.current.layout->key;
-  return same_hashes ? rewrite_in_order(core, version, pace, progress)
-                     : rewrite_by_sorting(core, version, pace, progress);
+  return version.old->layout->same_hashes(*version.current.layout)
+             ? rewrite_in_order(core, version, pace, progress)
+             : rewrite_by_sorting(core, version, pace, progress);
 }
 
 }  // namespace sluice::controlplane::store

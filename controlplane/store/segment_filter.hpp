@@ -47,8 +47,8 @@ class SegmentFilter {
   enum class Kind : std::uint8_t { kNone, kFuse, kBlocks };
 
   Kind kind_ = Kind::kNone;
-  FuseFilterView fuse_;
   BlockFilter blocks_;
+  FuseFilterView fuse_;
 };
 
 }  // namespace sluice::controlplane::store

@@ -15,14 +15,12 @@
 //   format 3: as 2, with another filter; and in an index of this format, ids are hashed in one pass
 //   (key_hash.hpp).
 // records: by slot of the function. compact: 12 bytes (sluice/index/record.hpp), kDeletedValue for
-// a
-//   deletion and in empty slots. exact: 32 bytes: hash 16, offset of the first entry of the key 8,
-//   number of its entries 4, zero 4; in empty slots the number is 0.
+//   a deletion and in empty slots. exact: 32 bytes: hash 16, offset of the first entry of the key
+//   8, number of its entries 4, zero 4; in empty slots the number is 0.
 // filter: formats 1 and 2: binary fuse (fuse_filter.hpp), one for each part of the function; format
-//   3: blocks (block_filter.hpp); absent in the bottom segment of a tree.
-// fences: hash.lo and offset of an entry after each 64 KiB of cold, for reading
-// from a place. checksums: CRC-32C of each block of 64 KiB of the bytes from 4096 to the checksums;
-// they and the
+//   3: blocks (block_filter.hpp). Absent in the bottom segment of a tree.
+// fences: hash.lo and offset of an entry after each 64 KiB of cold, for reading from a place.
+// checksums: CRC-32C of each block of 64 KiB of the bytes from 4096 to the checksums; they and the
 //   header page have one in the header. So every bit of the file is under one.
 #pragma once
 
@@ -74,7 +72,7 @@ struct SegmentHeader {
   std::uint8_t form;
   std::uint8_t has_filter;  // 0 or 1
   std::uint16_t zero1;
-  std::uint32_t parts;  // of function and filter
+  std::uint32_t parts;  // of function and fuse filter
   std::uint32_t buckets;
   std::uint32_t slots;
   std::uint32_t filter_segment_bytes;  // of blocks: of a block

@@ -165,7 +165,7 @@ class SegmentWriter::State {
   // The function of all keys, of which those of a part lie between two starts.
   struct Function {
     std::vector<std::size_t> starts;
-    std::vector<std::uint8_t> seeds;  // of the function, then of the filter
+    std::vector<std::uint8_t> seeds;  // of the function, then of a fuse filter
     std::vector<std::uint8_t> pilots;
 
     std::span<const std::uint8_t> pilots_of(std::uint32_t part, const PhfGeometry& g) const {

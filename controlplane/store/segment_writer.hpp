@@ -21,7 +21,7 @@ struct SegmentOptions {
   bool filter = true;           // false: nothing is below, so a miss ends here anyway
   bool quick = false;           // it will soon be merged away: larger by a sixth, built faster
   std::uint64_t expected = 0;   // entries at most; a hint
-  std::uint64_t key_check = 0;  // tells the hash key the hashes were made with; see key_check()
+  std::uint64_t key_check = 0;  // of the hash key; see base_key_check()
 };
 
 class SegmentWriter {

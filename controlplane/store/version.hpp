@@ -22,15 +22,23 @@
 
 namespace sluice::controlplane::store {
 
+constexpr IdPasses id_passes(std::uint32_t segment_format) noexcept {
+  return segment_format >= kFirstOnePassFormat ? IdPasses::kOne : IdPasses::kTwo;
+}
+
 struct Layout {
   Layout(std::uint32_t number, const HashKey& hash_key, unsigned lane_count,
          std::uint32_t segment_format) noexcept
       : id(number),
         key(hash_key),
-        hasher(hash_key, segment_format >= kFirstOnePassFormat ? IdPasses::kOne : IdPasses::kTwo),
+        hasher(hash_key, id_passes(segment_format)),
         lanes(lane_count),
         format(segment_format) {}
 
+  // Every key has the same hash in both.
+  bool same_hashes(const Layout& other) const noexcept {
+    return key == other.key && id_passes(format) == id_passes(other.format);
+  }
   std::size_t trees() const noexcept { return 2 * std::size_t{lanes.lanes()}; }
   std::size_t tree_of(Form form, unsigned lane) const noexcept {
     return (form == Form::kExact ? lanes.lanes() : 0) + lane;

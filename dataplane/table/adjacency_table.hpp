@@ -14,6 +14,7 @@
 #include "dataplane/table/node_array.hpp"
 #include "dataplane/table/readers.hpp"
 #include "dataplane/table/slot_map.hpp"
+#include "sluice/base/prefetch.hpp"
 #include "sluice/route/adjacency.hpp"
 
 namespace sluice::dataplane {
@@ -47,7 +48,7 @@ class AdjacencyTable {
     // Acquire: pairs with the release store of kUp after the content was written.
     return std::atomic_ref(const_cast<AdjacencyState&>(line.state)).load(std::memory_order_acquire);
   }
-  void prefetch(std::uint32_t index) const noexcept { __builtin_prefetch(&lines_[index], 0, 3); }
+  void prefetch(std::uint32_t index) const noexcept { sluice::prefetch(&lines_[index]); }
 
   // The writer.
   std::optional<std::uint32_t> find(const AdjacencyKey& key) const { return slots_.find(key); }

@@ -20,7 +20,7 @@
 
 #include "controlplane/store/base_builder.hpp"
 #include "controlplane/store/base_file.hpp"
-#include "controlplane/store/fuse_filter.hpp"
+#include "controlplane/store/block_filter.hpp"
 #include "controlplane/store/phf_builder.hpp"
 #include "perf/support/cpu.hpp"
 #include "perf/support/report.hpp"
@@ -205,19 +205,16 @@ void measure_function(const Options& options, std::uint64_t keys, const Parts& p
 }
 
 void measure_filter(const Options& options, std::uint64_t keys, const Parts& parts) {
-  const auto count = static_cast<std::uint32_t>(parts.keys.size());
-  const FuseGeometry geometry = fuse_geometry(count, parts.largest);
-  std::vector<std::uint8_t> bytes(geometry.byte_count());
-  std::vector<std::uint8_t> seeds(count);
+  constexpr unsigned kBits = 12;
+  const std::uint32_t blocks = BlockFilter::blocks_for(keys, kBits);
+  std::vector<std::uint8_t> bytes(blocks * BlockFilter::kBlockBytes);
   perf::Measurement build("index_filter_build_ns_per_key", "ns");
   build.param("keys", keys).param("threads", 1);
   for (int run = 0; run < options.runs; ++run) {
     const std::uint64_t start = perf::monotonic_ns();
-    FuseBuilder builder(geometry);
-    for (std::size_t part = 0; part < count; ++part) {
-      const auto out =
-          std::span(bytes).subspan(part * geometry.part_bytes(), geometry.part_bytes());
-      seeds[part] = builder.build(parts.keys[part], out).value();
+    for (const auto& part : parts.keys) {
+      for (const Hash128& hash : part)
+        BlockFilter::add(reinterpret_cast<BlockFilter::Word*>(bytes.data()), blocks, hash);
     }
     build.add(static_cast<double>(perf::monotonic_ns() - start) / static_cast<double>(keys));
   }
@@ -229,19 +226,17 @@ void measure_filter(const Options& options, std::uint64_t keys, const Parts& par
 
   const auto misses = questions(options, keys, keys);
   const Pages pages(bytes, true);
-  const FuseFilterView view(geometry, seeds.data(), pages.bytes().data());
+  const BlockFilter filter(reinterpret_cast<const BlockFilter::Word*>(pages.bytes().data()),
+                           blocks);
   for (const unsigned batch : options.batches) {
     perf::Measurement result("index_filter_cycles_per_miss", "cycles");
     result.param("keys", keys).param("batch", batch).param("huge_pages", true);
     std::uint64_t passed = 0;
     measure(options, std::move(result), misses, batch, [&](const Hash128* hashes, unsigned n) {
-      FusePlaces places[index::kMaxPhfBurst];
-      for (unsigned i = 0; i < n; ++i) {
-        places[i] = view.places(hashes[i]);
-        FuseFilterView::prefetch(view.part(hashes[i]), places[i]);
-      }
       for (unsigned i = 0; i < n; ++i)
-        passed += FuseFilterView::passes(view.part(hashes[i]), places[i]);
+        filter.prefetch(hashes[i]);
+      for (unsigned i = 0; i < n; ++i)
+        passed += filter.passes(hashes[i]);
       perf::keep(passed);
     });
   }

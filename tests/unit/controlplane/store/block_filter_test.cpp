@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <memory>
 #include <random>
 #include <vector>
@@ -75,6 +76,22 @@ TEST(BlockFilter, AgreesWithTheReference) {
     passed += filled.view().passes(key);
   }
   EXPECT_GT(passed, 1000U);
+}
+
+// Segment files hold these bits, so which they are may never change.
+TEST(BlockFilter, BitsAreWhatFilesHold) {
+  std::array<BlockFilter::Word, 4 * BlockFilter::kWords> words{};
+  BlockFilter::add(words.data(), 4, {0x8000'0000'0000'0001, 0});
+  std::array<std::uint32_t, 4 * BlockFilter::kWords> wanted{};
+  // Block 2 of 4; in each word the bit that the upper five bits of its salt name.
+  const std::array<unsigned, BlockFilter::kWords> bits = {13, 23, 7, 20, 10, 19, 3, 11};
+  for (unsigned i = 0; i < BlockFilter::kWords; ++i)
+    wanted[2 * BlockFilter::kWords + i] = 1U << bits[i];
+  for (std::size_t i = 0; i < words.size(); ++i)
+    EXPECT_EQ(words[i].load(), wanted[i]) << i;
+  BlockFilter::add(words.data(), 4, {0x0000'0000'1234'5678, 0});
+  EXPECT_EQ(words[0].load(), 1U << 2);
+  EXPECT_EQ(words[7].load(), 1U << 0);
 }
 
 TEST(BlockFilter, NothingPassesAnEmptyOne) {

@@ -1,5 +1,6 @@
 // Verify and backup of an index that is written to meanwhile, and of one with next to nothing in
-// it.
+// it; migration between all formats.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -8,6 +9,7 @@
 #include <thread>
 
 #include "controlplane/store/index.hpp"
+#include "controlplane/store/segment_format.hpp"
 #include "tests/support/fault_fs.hpp"
 #include "tests/support/store_model.hpp"
 
@@ -117,6 +119,31 @@ TEST_F(IndexMaintenance, LogFilesThatAreReadAreNotRemoved) {
   while (compacting) {
     for (const Damage& damage : verify().damaged)
       ADD_FAILURE() << damage.file << ": " << damage.what;
+  }
+}
+
+// Ids and text keys, several overlays of each kind; then put, changed and deleted under the new
+// one.
+TEST_F(IndexMaintenance, EveryFormatCanBecomeEveryOther) {
+  for (std::uint32_t from = kOldestSegmentFormat; from <= kNewestSegmentFormat; ++from) {
+    for (std::uint32_t to = kOldestSegmentFormat; to <= kNewestSegmentFormat; ++to) {
+      SCOPED_TRACE(fmt::format("from {} to {}", from, to));
+      const std::string directory = fmt::format("/store-{}-{}", from, to);
+      open(directory);
+      model_ = StoreModel({.seed = 10 * from + to, .keys = 4000, .largest_batch = 200});
+      ASSERT_TRUE(index_->maintenance().migrate({.format = from}, {}));
+      write(200);
+      const HashKey key = index_->hash_key();
+      const Status migrated = index_->maintenance().migrate({.format = to}, {});
+      ASSERT_TRUE(migrated) << migrated.error().message();
+      EXPECT_EQ(index_->metrics().format, to);
+      EXPECT_EQ(index_->hash_key() == key, (from < 3) == (to < 3));
+      ASSERT_EQ(model_.compare(*index_, 1), "");
+      write(200);
+      ASSERT_EQ(model_.compare(*index_, 2), "");
+      open(directory);
+      ASSERT_EQ(model_.compare(*index_, 3), "");
+    }
   }
 }
 

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "controlplane/store/manifest.hpp"
+#include "controlplane/store/segment_format.hpp"
 #include "tests/support/fault_fs.hpp"
 
 namespace sluice::controlplane::store {
@@ -44,6 +45,16 @@ TEST(Manifest, ComesBack) {
   EXPECT_EQ(segment_file_number("seg-00000000000000ab"), 0xabU);
   EXPECT_FALSE(segment_file_number("seg-ab"));
   EXPECT_FALSE(segment_file_number("log-00000000000000ab"));
+}
+
+TEST(Manifest, AFormatOfALaterVersionIsUnsupported) {
+  for (const std::uint32_t format : {0U, kNewestSegmentFormat + 1}) {
+    auto manifest = small();
+    manifest.layouts.back().segment_format = format;
+    const auto back = decode_manifest(encode(manifest), "m");
+    ASSERT_FALSE(back) << format;
+    EXPECT_EQ(back.error().code(), ErrorCode::kUnsupported) << back.error().message();
+  }
 }
 
 TEST(Manifest, EveryFlippedBitAndEveryLengthIsFound) {

@@ -93,14 +93,19 @@ TEST(Overlay, NumbersAgreeWithAMap) {
       model[key] = static_cast<std::uint64_t>(i);
     }
   }
+  unsigned strangers_passed = 0;
   for (std::uint32_t key = 0; key < 8192; ++key) {
     std::uint64_t value = 0;
     const bool found = writer.overlay.find(writer.hash(key), value);
     ASSERT_EQ(found, model.contains(key));
     if (found) {
       ASSERT_EQ(value, model[key]);
+      ASSERT_TRUE(writer.overlay.may_have(writer.hash(key)));
+    } else {
+      strangers_passed += writer.overlay.may_have(writer.hash(key));
     }
   }
+  EXPECT_LT(strangers_passed, 4096 / 20);
   EXPECT_EQ(writer.overlay.entries(), model.size());
   EXPECT_EQ(writer.overlay.keys().size(), model.size());
   EXPECT_EQ(writer.overlay.min_sequence(), 1U);

@@ -32,9 +32,10 @@ enum class Segments : std::uint8_t { kLoaded, kToCheck, kMixed };
 // A version made by hand: one map for each level, newest first, spread over the lanes.
 class World {
  public:
-  World(std::uint64_t seed, unsigned lanes, unsigned segments, bool bottom, Segments state)
+  World(std::uint64_t seed, unsigned lanes, unsigned segments, bool bottom, Segments state,
+        std::uint32_t format = kNewestSegmentFormat)
       : random_(seed), state_(state) {
-    layout_ = std::make_shared<const Layout>(1, HashKey{{5}}, lanes, kNewestSegmentFormat);
+    layout_ = std::make_shared<const Layout>(1, HashKey{{5}}, lanes, format);
     version.current.layout = layout_;
     version.current.trees.resize(layout_->trees());
     for (unsigned lane = 0; lane < lanes; ++lane)
@@ -115,7 +116,8 @@ class World {
     for (unsigned lane = 0; lane < level.size(); ++lane) {
       sort(level[lane]);
       const std::string path = "segment-" + std::to_string(++files_);
-      EXPECT_TRUE(write_segment(fs, path, level[lane], {.filter = filter}));
+      EXPECT_TRUE(
+          write_segment(fs, path, level[lane], {.format = layout_->format, .filter = filter}));
       auto& segments = tree(lane).segments;
       segments.insert(segments.begin(), handle_of(path, {.file = files_}));
     }
@@ -207,13 +209,15 @@ void compare(World& world, std::uint64_t seed, LookupCounts& counts) {
   EXPECT_EQ(counts.false_positives, one_counts.false_positives);
 }
 
-TEST(Reader, BatchesAgreeWithMapsAndWithSingleKeys) {
+class ReaderOfFormat : public testing::TestWithParam<std::uint32_t> {};
+
+TEST_P(ReaderOfFormat, BatchesAgreeWithMapsAndWithSingleKeys) {
   for (const unsigned lanes : {1U, 2U, 5U, 64U}) {
     for (unsigned segments = 0; segments <= 5; ++segments) {  // one more than are possible
       for (const Segments state : {Segments::kLoaded, Segments::kToCheck, Segments::kMixed}) {
         SCOPED_TRACE(testing::Message() << lanes << " lanes, " << segments << " segments, state "
                                         << static_cast<int>(state));
-        World world(lanes * 10 + segments, lanes, segments, segments % 2 == 0, state);
+        World world(lanes * 10 + segments, lanes, segments, segments % 2 == 0, state, GetParam());
         LookupCounts counts;
         compare(world, segments, counts);
         if (::testing::Test::HasFatalFailure()) return;
@@ -227,6 +231,8 @@ TEST(Reader, BatchesAgreeWithMapsAndWithSingleKeys) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Formats, ReaderOfFormat, testing::Values(2U, 3U));
 
 // The other lanes go on; nothing wrong is given out.
 TEST(Reader, ADamagedBlockIsNeverServed) {

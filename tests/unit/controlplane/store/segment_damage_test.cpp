@@ -110,7 +110,8 @@ TEST_P(SegmentDamageTest, EveryCutIsNoticed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, SegmentDamageTest,
-                         testing::Values(Variant{Form::kCompact, 2}, Variant{Form::kCompact, 3},
+                         testing::Values(Variant{Form::kCompact, 1}, Variant{Form::kExact, 1},
+                                         Variant{Form::kCompact, 2}, Variant{Form::kCompact, 3},
                                          Variant{Form::kExact, 2}, Variant{Form::kExact, 3}),
                          [](const auto& of) {
                            return fmt::format("{}{}",
