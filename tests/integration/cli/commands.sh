@@ -144,7 +144,10 @@ is "a message was traced" "$(jq -r '[.ingress_port, .egress_port, .verdict,
   .headers_before["message.hop_limit"], .headers_after["message.hop_limit"]] | join(" ")' "$work/trace.json")" \
   "p1 p2 forward 16 15"
 check "and counted" traced
-in_host h1 "$sluice" --json send t/t/nobody/1 --count 3 --wait-notices 3 "${given[@]}" >"$work/undelivered.json"
+status=0
+in_host h1 "$sluice" --json send t/t/nobody/1 --count 3 --wait-notices 3 "${given[@]}" >"$work/undelivered.json" ||
+  status=$?
+is "what was not delivered is a failure" "$status" 1
 is "notices say why" "$(jq -c .notices "$work/undelivered.json")" '{"unknown destination":3}'
 for command in status "agent list" "adjacency list" "port list" "neighbor list" stats drops "route count" \
   "route lookup $translate"; do
