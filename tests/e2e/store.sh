@@ -36,6 +36,19 @@ kill9 r-cp
 start_controlplane r
 is "all is there after a kill" "$(agents)" $((before + 6))
 is "in the new layout" "$(get .lanes store status)" 5
+# A store of an older version, which hashes ids in another way, and back.
+format() { get '"\(.format_before) \(.format)"' store migrate --format "$1"; }
+is "the format of before" "$(format 2)" "3 2"
+add after8 7108
+kill9 r-cp
+start_controlplane r
+is "all is there in it" "$(agents)" $((before + 7))
+is "migrated to the newest" "$(format 3)" "2 3"
+check "what was written before is found and deleted" ask agent delete "$(agent after8)"
+is "and nothing else" "$(agents)" $((before + 6))
+kill9 r-cp
+start_controlplane r
+is "also after a kill" "$(agents)" $((before + 6))
 
 # ---- Restore.
 restore() { "$sluice" --config "$work/r.yaml" store restore "$work/backup" "$@"; }

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "controlplane/store/base_builder.hpp"
+#include "controlplane/store/segment_format.hpp"
 
 namespace sluice::test {
 namespace {
@@ -56,6 +57,10 @@ class Disturber {
     key.bytes.fill(static_cast<std::uint8_t>(random_()));
     store::MigrateTarget target{.lanes = 1 + static_cast<unsigned>(random_() % 4)};
     if (random_() % 2 == 0) target.key = key;
+    if (random_() % 2 == 0)
+      target.format = static_cast<std::uint32_t>(
+          store::kOldestSegmentFormat +
+          random_() % (store::kNewestSegmentFormat - store::kOldestSegmentFormat + 1));
     (void)index_.maintenance().migrate(target, {});
   }
 
