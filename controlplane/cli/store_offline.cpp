@@ -194,10 +194,11 @@ void print_salvaged(Context& c, const store::SalvageReport& report, const std::s
       with_commas(report.records), with_commas(report.lost_entries),
       with_commas(report.lost_operations));
   text += fmt::format(
+      "what was damaged is missing, or as it was before its last change\n"
       "to go on with it: move the damaged store away and {} into its place, or name it as\n"
       "store.directory; then start the control plane\n",
       printable(to));
-  c.print(text + "what was damaged is missing, or as it was before its last change\n");
+  c.print(text);
 }
 
 // --- estimate -----------------------------------------------------------------------------------

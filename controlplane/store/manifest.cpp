@@ -65,14 +65,6 @@ class Decoder {
     return false;
   }
 
-  bool refuse_format(std::uint32_t format) {
-    error_ = Error(ErrorCode::kUnsupported,
-                   fmt::format("{}: segment format {}; this version reads {} to {}", name_, format,
-                               kOldestSegmentFormat, kNewestSegmentFormat),
-                   ErrorOrigin::kStore);
-    return false;
-  }
-
   template <class T>
   bool take(T& value) {
     const auto field = fields_.take<T>();
@@ -127,9 +119,10 @@ class Decoder {
           !take(layout.segment_format) || !take(trees)) {
         return false;
       }
-      if (layout.segment_format < kOldestSegmentFormat ||
-          layout.segment_format > kNewestSegmentFormat)
-        return refuse_format(layout.segment_format);
+      if (!known_format(layout.segment_format)) {
+        error_ = unknown_format(name_, layout.segment_format);
+        return false;
+      }
       if (layout.lanes == 0 || layout.lanes > kMaxLanes) return refuse("lanes out of range");
       if (i == 1 && layout.id == manifest.layouts.front().id) return refuse("a layout twice");
       if (trees > kMaxTrees) return refuse("too many trees");

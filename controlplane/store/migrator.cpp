@@ -118,7 +118,7 @@ Result<std::shared_ptr<const Layout>> Migrator::layout_for(const MigrateTarget& 
                 fmt::format("lanes must be 1 to {}, not {}", kMaxLanes, lanes),
                 ErrorOrigin::kStore);
   }
-  if (format < kOldestSegmentFormat || format > kNewestSegmentFormat) {
+  if (!known_format(format)) {
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("segment formats are {} to {}, not {}", kOldestSegmentFormat,
                             kNewestSegmentFormat, format),

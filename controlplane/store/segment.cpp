@@ -49,13 +49,8 @@ Result<std::shared_ptr<const Segment>> Segment::open(Fs& fs, const std::string& 
   }
   const auto header = load<SegmentHeader>(bytes.data());
   if (header.magic != kSegmentMagic) return damaged(path, "header", 0, "this is no segment");
-  if (header.format < kOldestSegmentFormat || header.format > kNewestSegmentFormat ||
-      header.header_bytes != sizeof header) {
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("{}: segment format {}; this version reads {} to {}", path,
-                            header.format, kOldestSegmentFormat, kNewestSegmentFormat),
-                ErrorOrigin::kStore);
-  }
+  if (!known_format(header.format) || header.header_bytes != sizeof header)
+    return std::unexpected(unknown_format(path, header.format));
   if (segment_header_check(bytes.first<kSegmentAlignment>()) != header.header_check) {
     return damaged(path, "header", offsetof(SegmentHeader, header_check), "wrong checksum");
   }
@@ -145,10 +140,8 @@ class Segment::Pass {
     for (unsigned i = 0; i < n; ++i)
       view_.filter.prefetch(hashes[i]);
     for (unsigned i = 0; i < n; ++i) {
-      const bool readable =
-          view_.filter.readable(hashes[i], [&](const auto* at, std::uint64_t size) {
-            return good(reinterpret_cast<const std::uint8_t*>(at), size);
-          });
+      const bool readable = view_.filter.readable(
+          hashes[i], [&](const std::uint8_t* at, std::uint64_t size) { return good(at, size); });
       if (!readable) return false;
       live[count] = static_cast<std::uint8_t>(i);
       count += view_.filter.passes(hashes[i]);

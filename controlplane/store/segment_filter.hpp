@@ -36,7 +36,9 @@ class SegmentFilter {
   template <class Good>
   bool readable(const Hash128& hash, const Good& good) const noexcept {
     if (kind_ == Kind::kNone) return true;
-    if (kind_ == Kind::kBlocks) return good(blocks_.block_of(hash), BlockFilter::kBlockBytes);
+    if (kind_ == Kind::kBlocks)
+      return good(reinterpret_cast<const std::uint8_t*>(blocks_.block_of(hash)),
+                  BlockFilter::kBlockBytes);
     const std::uint8_t* const part = fuse_.part(hash);
     for (const std::uint32_t at : fuse_.places(hash).at)
       if (!good(part + at, 1)) return false;

@@ -24,6 +24,8 @@
 //   header page have one in the header. So every bit of the file is under one.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -35,6 +37,7 @@
 #include "controlplane/store/block_filter.hpp"
 #include "controlplane/store/entry.hpp"
 #include "controlplane/store/fuse_filter.hpp"
+#include "sluice/base/error.hpp"
 #include "sluice/hash/crc32c.hpp"
 #include "sluice/index/phf.hpp"
 #include "sluice/index/record.hpp"
@@ -52,6 +55,17 @@ inline constexpr std::uint64_t kSegmentAlignment = 4096;
 inline constexpr std::uint64_t kSegmentBlockBytes = 64U << 10;
 inline constexpr std::uint64_t kFenceDistance = 64U << 10;
 inline constexpr std::size_t kExactRecordBytes = 32;
+
+constexpr bool known_format(std::uint32_t format) noexcept {
+  return format >= kOldestSegmentFormat && format <= kNewestSegmentFormat;
+}
+// kUnsupported, of a file that says it is, or holds segments, of such a format.
+inline Error unknown_format(std::string_view path, std::uint32_t format) {
+  return Error(ErrorCode::kUnsupported,
+               fmt::format("{}: segment format {}; this version reads {} to {}", path, format,
+                           kOldestSegmentFormat, kNewestSegmentFormat),
+               ErrorOrigin::kStore);
+}
 
 constexpr std::size_t record_bytes(Form form) noexcept {
   return form == Form::kCompact ? index::Record::kBytes : kExactRecordBytes;

@@ -52,12 +52,7 @@ Result<SegmentRemains> SegmentRemains::open(Fs& fs, const std::string& path) {
   if (damaged && !mend_flipped_bit(page, [&] { return right(page); }))
     return hopeless(path, "header: offset 0: wrong checksum, so nothing in it can be found");
   const auto header = load<SegmentHeader>(page.data());
-  if (header.format < kOldestSegmentFormat || header.format > kNewestSegmentFormat) {
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("{}: segment format {}; this version reads {} to {}", path,
-                            header.format, kOldestSegmentFormat, kNewestSegmentFormat),
-                ErrorOrigin::kStore);
-  }
+  if (!known_format(header.format)) return std::unexpected(unknown_format(path, header.format));
   if (!plausible(header)) return hopeless(path, "header: sizes that cannot be");
   if (bytes.size() < header.total_bytes)
     return hopeless(path, fmt::format("it ends at offset {}, before its checksums", bytes.size()));

@@ -364,7 +364,7 @@ SegmentWriter::~SegmentWriter() = default;
 Result<std::unique_ptr<SegmentWriter>> SegmentWriter::create(Fs& fs, const std::string& path,
                                                              const SegmentOptions& options,
                                                              Pace& pace) {
-  if (options.format < kOldestSegmentFormat || options.format > kNewestSegmentFormat) {
+  if (!known_format(options.format)) {
     return refuse(fmt::format("segment formats are {} to {}, not {}", kOldestSegmentFormat,
                               kNewestSegmentFormat, options.format));
   }

@@ -9,16 +9,10 @@
 #include <random>
 #include <vector>
 
+#include "tests/unit/controlplane/store/random_keys.hpp"
+
 namespace sluice::controlplane::store {
 namespace {
-
-std::vector<Hash128> random_keys(std::size_t n, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<Hash128> keys(n);
-  for (Hash128& key : keys)
-    key = {random(), random()};
-  return keys;
-}
 
 // Of `bits` per key.
 class Filled {

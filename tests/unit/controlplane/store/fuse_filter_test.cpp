@@ -8,17 +8,10 @@
 #include <random>
 
 #include "controlplane/store/phf_builder.hpp"
+#include "tests/unit/controlplane/store/random_keys.hpp"
 
 namespace sluice::controlplane::store {
 namespace {
-
-std::vector<Hash128> random_keys(std::size_t n, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<Hash128> keys(n);
-  for (Hash128& key : keys)
-    key = {random(), random()};
-  return keys;
-}
 
 TEST(FuseFilter, PassesEveryKeyOfAnyNumber) {
   for (const std::size_t n : {0U, 1U, 2U, 3U, 5U, 10U, 31U, 100U, 1000U, 10'000U, 120'000U}) {

@@ -10,20 +10,13 @@
 #include <vector>
 
 #include "controlplane/store/phf_builder.hpp"
+#include "tests/unit/controlplane/store/random_keys.hpp"
 
 namespace sluice::controlplane::store {
 namespace {
 
 using index::PhfGeometry;
 using index::PhfView;
-
-std::vector<Hash128> random_keys(std::size_t n, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<Hash128> keys(n);
-  for (Hash128& key : keys)
-    key = {random(), random()};
-  return keys;
-}
 
 struct Function {
   PhfGeometry geometry;
