@@ -41,7 +41,7 @@ RULES = [
      "workers take no locks; one writer, RCU readers"),
     # Throwing is the only way to stop yaml-cpp's parser from within its events.
     # Memory that is short ends there as it does in a container.
-    ("throw", PRODUCT, r"config/node\.cpp|controlplane/store/zeroed_memory\.hpp", r"\bthrow\b",
+    ("throw", PRODUCT, r"config/node\.cpp|controlplane/store/overlay/zeroed_memory\.hpp", r"\bthrow\b",
      "errors are values (Result, verdict)"),
     ("catch", r"(include|dataplane)/", r"dataplane/(app/|main)|include/sluice/agent/",
      r"\b(try\s*\{|catch\s*\()",

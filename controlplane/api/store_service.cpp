@@ -6,7 +6,7 @@
 
 #include "controlplane/api/convert.hpp"
 #include "controlplane/api/store_progress.hpp"
-#include "controlplane/store/fs.hpp"
+#include "controlplane/store/file/fs.hpp"
 #include "sluice/base/clock.hpp"
 
 namespace sluice::controlplane {

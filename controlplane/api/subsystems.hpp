@@ -10,7 +10,7 @@
 
 #include "config/config.hpp"
 #include "controlplane/api/trace_hub.hpp"
-#include "controlplane/base/base_manager.hpp"
+#include "controlplane/base_tier/base_manager.hpp"
 #include "controlplane/host/host.hpp"
 #include "controlplane/link/link.hpp"
 #include "controlplane/link/programmer.hpp"

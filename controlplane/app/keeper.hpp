@@ -12,7 +12,7 @@
 #include "controlplane/app/journal.hpp"
 #include "controlplane/app/restore.hpp"
 #include "controlplane/app/state_dir.hpp"
-#include "controlplane/store/fs.hpp"
+#include "controlplane/store/file/fs.hpp"
 #include "controlplane/store/index.hpp"
 
 namespace sluice::controlplane {

@@ -1,4 +1,4 @@
-// Puts the base manager (controlplane/base) into this process: link, event loop, files, log,
+// Puts the base manager (controlplane/base_tier) into this process: link, event loop, files, log,
 // configuration. Control thread.
 #pragma once
 
@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "controlplane/app/keeper.hpp"
-#include "controlplane/base/base_manager.hpp"
+#include "controlplane/base_tier/base_manager.hpp"
 
 namespace sluice::controlplane {
 

@@ -10,12 +10,12 @@
 #include "controlplane/cli/handlers.hpp"
 #include "controlplane/cli/progress.hpp"
 #include "controlplane/cli/values.hpp"
+#include "controlplane/store/care/salvage.hpp"
 #include "controlplane/store/estimator.hpp"
-#include "controlplane/store/fs.hpp"
+#include "controlplane/store/file/fs.hpp"
 #include "controlplane/store/maintenance.hpp"
 #include "controlplane/store/manifest.hpp"
 #include "controlplane/store/route_tables.hpp"
-#include "controlplane/store/salvage.hpp"
 
 namespace sluice::cli {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "controlplane/base/base_manager.hpp"
+#include "controlplane/base_tier/base_manager.hpp"
 #include "controlplane/host/host.hpp"
 #include "controlplane/link/link.hpp"
 #include "controlplane/link/programmer.hpp"

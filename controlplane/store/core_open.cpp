@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "controlplane/store/core.hpp"
-#include "controlplane/store/log_batch.hpp"
+#include "controlplane/store/log/log_batch.hpp"
 #include "sluice/base/clock.hpp"
 #include "sluice/base/random.hpp"
 

@@ -2,13 +2,13 @@
 
 #include <utility>
 
-#include "controlplane/store/compactor.hpp"
+#include "controlplane/store/care/migrator.hpp"
+#include "controlplane/store/care/operations.hpp"
+#include "controlplane/store/care/verifier.hpp"
+#include "controlplane/store/compaction/compactor.hpp"
 #include "controlplane/store/core.hpp"
 #include "controlplane/store/metrics.hpp"
-#include "controlplane/store/migrator.hpp"
-#include "controlplane/store/operations.hpp"
 #include "controlplane/store/reader.hpp"
-#include "controlplane/store/verifier.hpp"
 #include "controlplane/store/writer.hpp"
 
 namespace sluice::controlplane::store {

@@ -23,9 +23,9 @@
 #include <vector>
 
 #include "controlplane/store/entry.hpp"
-#include "controlplane/store/fsync_policy.hpp"
 #include "controlplane/store/index_metrics.hpp"
 #include "controlplane/store/lane.hpp"
+#include "controlplane/store/log/fsync_policy.hpp"
 #include "controlplane/store/maintenance.hpp"
 #include "controlplane/store/snapshot.hpp"
 #include "controlplane/store/table_spec.hpp"

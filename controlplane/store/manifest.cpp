@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "controlplane/store/lane.hpp"
-#include "controlplane/store/segment_format.hpp"
+#include "controlplane/store/segment/segment_format.hpp"
 
 namespace sluice::controlplane::store {
 namespace {

@@ -16,10 +16,10 @@
 #include <string_view>
 #include <vector>
 
-#include "controlplane/store/checksum.hpp"
 #include "controlplane/store/entry.hpp"
-#include "controlplane/store/fs.hpp"
-#include "controlplane/store/log.hpp"
+#include "controlplane/store/file/checksum.hpp"
+#include "controlplane/store/file/fs.hpp"
+#include "controlplane/store/log/log.hpp"
 #include "controlplane/store/table_spec.hpp"
 #include "sluice/base/ids.hpp"
 #include "sluice/hash/aes_key.hpp"

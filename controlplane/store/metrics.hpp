@@ -2,10 +2,10 @@
 // never while a file is read or written.
 #pragma once
 
-#include "controlplane/store/compactor.hpp"
+#include "controlplane/store/care/migrator.hpp"
+#include "controlplane/store/compaction/compactor.hpp"
 #include "controlplane/store/core.hpp"
 #include "controlplane/store/index_metrics.hpp"
-#include "controlplane/store/migrator.hpp"
 
 namespace sluice::controlplane::store {
 

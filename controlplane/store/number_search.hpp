@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-#include "controlplane/store/compaction_policy.hpp"
+#include "controlplane/store/compaction/compaction_policy.hpp"
 #include "controlplane/store/scratch.hpp"
 #include "controlplane/store/version.hpp"
 

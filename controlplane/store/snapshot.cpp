@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "controlplane/store/merge.hpp"
-#include "controlplane/store/overlay_source.hpp"
+#include "controlplane/store/compaction/merge.hpp"
+#include "controlplane/store/overlay/overlay_source.hpp"
 #include "controlplane/store/reader.hpp"
 #include "controlplane/store/snapshot_state.hpp"
 

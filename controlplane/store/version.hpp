@@ -13,12 +13,12 @@
 #include <string>
 #include <vector>
 
-#include "controlplane/store/fs.hpp"
+#include "controlplane/store/file/fs.hpp"
 #include "controlplane/store/key_hash.hpp"
 #include "controlplane/store/lane.hpp"
 #include "controlplane/store/manifest.hpp"
-#include "controlplane/store/overlay.hpp"
-#include "controlplane/store/segment.hpp"
+#include "controlplane/store/overlay/overlay.hpp"
+#include "controlplane/store/segment/segment.hpp"
 
 namespace sluice::controlplane::store {
 

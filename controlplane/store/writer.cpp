@@ -8,7 +8,7 @@
 #include <memory>
 #include <thread>
 
-#include "controlplane/store/log_batch.hpp"
+#include "controlplane/store/log/log_batch.hpp"
 #include "controlplane/store/scratch.hpp"
 #include "sluice/base/clock.hpp"
 

@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-#include "controlplane/store/compactor.hpp"
+#include "controlplane/store/compaction/compactor.hpp"
 #include "controlplane/store/core.hpp"
 #include "controlplane/store/write_batch.hpp"
 

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "controlplane/store/fs.hpp"
+#include "controlplane/store/file/fs.hpp"
 #include "perf/index/engine.hpp"
 
 namespace sluice::perf {

@@ -18,10 +18,10 @@
 #include <string_view>
 #include <vector>
 
-#include "controlplane/store/base_builder.hpp"
-#include "controlplane/store/base_file.hpp"
-#include "controlplane/store/block_filter.hpp"
-#include "controlplane/store/phf_builder.hpp"
+#include "controlplane/store/filter/block_filter.hpp"
+#include "controlplane/store/segment/base_builder.hpp"
+#include "controlplane/store/segment/base_file.hpp"
+#include "controlplane/store/segment/phf_builder.hpp"
 #include "perf/support/cpu.hpp"
 #include "perf/support/report.hpp"
 #include "perf/support/tsc.hpp"

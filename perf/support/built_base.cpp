@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <string>
 
-#include "controlplane/store/base_builder.hpp"
+#include "controlplane/store/segment/base_builder.hpp"
 #include "perf/support/report.hpp"
 
 namespace sluice::perf {

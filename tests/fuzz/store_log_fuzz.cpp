@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "controlplane/store/log_batch.hpp"
-#include "controlplane/store/log_format.hpp"
+#include "controlplane/store/log/log_batch.hpp"
+#include "controlplane/store/log/log_format.hpp"
 #include "tests/fuzz/fuzz.hpp"
 #include "tests/support/fault_fs.hpp"
 

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "controlplane/store/hash_order.hpp"
-#include "controlplane/store/segment.hpp"
+#include "controlplane/store/segment/hash_order.hpp"
+#include "controlplane/store/segment/segment.hpp"
 #include "tests/fuzz/fuzz.hpp"
 #include "tests/support/fault_fs.hpp"
 

@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "controlplane/store/phf_builder.hpp"
+#include "controlplane/store/segment/phf_builder.hpp"
 
 namespace sluice::testing {
 

@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "controlplane/store/fs.hpp"
+#include "controlplane/store/file/fs.hpp"
 #include "tests/support/fault_disk.hpp"
 
 namespace sluice::test {

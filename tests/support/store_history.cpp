@@ -9,9 +9,9 @@
 #include <thread>
 #include <utility>
 
-#include "controlplane/store/base_builder.hpp"
-#include "controlplane/store/base_file.hpp"
 #include "controlplane/store/manifest.hpp"
+#include "controlplane/store/segment/base_builder.hpp"
+#include "controlplane/store/segment/base_file.hpp"
 
 namespace sluice::test {
 namespace {

@@ -1,7 +1,7 @@
 // The file by which the control plane hands millions of routes to the dataplane at once: id -> the
 // action's bits 0 to 55, found by the keyed hash of the id. Immutable; written by
-// controlplane/store/base_builder.hpp, mapped or copied by the dataplane. A view is a plain value
-// over bytes that somebody else keeps and that nobody may change meanwhile; any thread.
+// controlplane/store/segment/base_builder.hpp, mapped or copied by the dataplane. A view is a plain
+// value over bytes that somebody else keeps and that nobody may change meanwhile; any thread.
 //
 //   header | seeds | pilots | records | dictionary | checksums        each at a multiple of 4096
 //

@@ -7,7 +7,7 @@
 // 8-bit pilot together with the hash picks the slot. Not minimal: slots exceed keys by some 2 %, so
 // that a slot is the place of a record without another step. Results are inside their bounds
 // whatever the pilots and seeds are, so damaged ones can give a wrong slot, never a wild one.
-// Builder: controlplane/store/phf_builder.hpp.
+// Builder: controlplane/store/segment/phf_builder.hpp.
 #pragma once
 
 #include <cstddef>

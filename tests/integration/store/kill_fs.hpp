@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "controlplane/store/fs.hpp"
+#include "controlplane/store/file/fs.hpp"
 
 namespace sluice::test {
 

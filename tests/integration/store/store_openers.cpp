@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-#include "controlplane/store/fs.hpp"
+#include "controlplane/store/file/fs.hpp"
 #include "controlplane/store/index.hpp"
 #include "tests/support/store_model.hpp"
 

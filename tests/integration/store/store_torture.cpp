@@ -28,8 +28,8 @@
 #include <string>
 #include <vector>
 
-#include "controlplane/store/base_file.hpp"
 #include "controlplane/store/manifest.hpp"
+#include "controlplane/store/segment/base_file.hpp"
 #include "tests/integration/store/torture_writer.hpp"
 
 namespace sluice::test {

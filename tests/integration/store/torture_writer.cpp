@@ -9,8 +9,8 @@
 #include <random>
 #include <thread>
 
-#include "controlplane/store/base_builder.hpp"
-#include "controlplane/store/segment_format.hpp"
+#include "controlplane/store/segment/base_builder.hpp"
+#include "controlplane/store/segment/segment_format.hpp"
 
 namespace sluice::test {
 namespace {

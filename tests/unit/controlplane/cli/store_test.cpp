@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "controlplane/store/fs.hpp"
+#include "controlplane/store/file/fs.hpp"
 #include "controlplane/store/index.hpp"
 #include "fixture.hpp"
 

@@ -7,7 +7,7 @@
 #include "controlplane/link/route_store.hpp"
 #include "controlplane/registry/registry.hpp"
 #include "controlplane/store/estimator.hpp"
-#include "controlplane/store/segment_format.hpp"
+#include "controlplane/store/segment/segment_format.hpp"
 
 namespace sluice::controlplane::store {
 namespace {

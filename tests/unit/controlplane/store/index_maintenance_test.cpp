@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "controlplane/store/index.hpp"
-#include "controlplane/store/segment_format.hpp"
+#include "controlplane/store/segment/segment_format.hpp"
 #include "tests/support/fault_fs.hpp"
 #include "tests/support/store_model.hpp"
 

@@ -12,7 +12,7 @@
 #include <string>
 
 #include "controlplane/store/index.hpp"
-#include "controlplane/store/segment_format.hpp"
+#include "controlplane/store/segment/segment_format.hpp"
 #include "tests/support/fault_fs.hpp"
 #include "tests/support/store_model.hpp"
 

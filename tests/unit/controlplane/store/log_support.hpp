@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "controlplane/store/log.hpp"
+#include "controlplane/store/log/log.hpp"
 #include "tests/support/fault_fs.hpp"
 
 namespace sluice::controlplane::store {

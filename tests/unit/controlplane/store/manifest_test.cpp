@@ -7,7 +7,7 @@
 #include <random>
 
 #include "controlplane/store/manifest.hpp"
-#include "controlplane/store/segment_format.hpp"
+#include "controlplane/store/segment/segment_format.hpp"
 #include "tests/support/fault_fs.hpp"
 
 namespace sluice::controlplane::store {

@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "controlplane/store/hash_order.hpp"
-#include "controlplane/store/merge.hpp"
-#include "controlplane/store/segment.hpp"
-#include "controlplane/store/segment_writer.hpp"
+#include "controlplane/store/compaction/merge.hpp"
+#include "controlplane/store/segment/hash_order.hpp"
+#include "controlplane/store/segment/segment.hpp"
+#include "controlplane/store/segment/segment_writer.hpp"
 #include "tests/support/fault_fs.hpp"
 
 namespace sluice::controlplane::store {

@@ -1,0 +1,344 @@
+// PosixFs: Linux system calls behind Fs.
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "controlplane/store/file/fs.hpp"
+
+namespace sluice::controlplane::store {
+namespace {
+
+ErrorCode code_of(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case EFBIG:
+    case EMLINK:
+      return ErrorCode::kExhausted;
+    case EROFS:
+    case EACCES:
+    case EPERM:
+      return ErrorCode::kPermissionDenied;
+    case ENOENT:
+      return ErrorCode::kNotFound;
+    case EEXIST:
+    case ENOTEMPTY:
+      return ErrorCode::kAlreadyExists;
+    case EXDEV:
+    case EINVAL:
+    case ENOTDIR:
+    case EISDIR:
+    case ENAMETOOLONG:
+    case ELOOP:
+      return ErrorCode::kInvalidArgument;
+    default:
+      return ErrorCode::kInternal;
+  }
+}
+
+std::unexpected<Error> system_error(std::string_view what, const std::string& path, int error) {
+  std::array<char, 128> buffer{};
+  // The GNU form: it may use the buffer or a text of its own.
+  const char* text = strerror_r(error, buffer.data(), buffer.size());
+  return fail(code_of(error),
+              fmt::format("{} {}: {}{}", what, path, text,
+                          error == EROFS ? " (the disk is mounted read-only)" : ""),
+              ErrorOrigin::kStore);
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) noexcept : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+class PosixMapping final : public Mapping {
+ public:
+  PosixMapping(void* address, std::size_t size) noexcept : address_(address) {
+    bytes_ = {static_cast<const std::uint8_t*>(address), size};
+  }
+  ~PosixMapping() override {
+    if (!bytes_.empty()) ::munmap(address_, bytes_.size());
+  }
+
+  void advise(Advice advice, std::size_t offset, std::size_t length) const noexcept override {
+    constexpr std::size_t kPage = 4096;
+    if (offset >= bytes_.size()) return;
+    const std::size_t end = offset + std::min(length, bytes_.size() - offset);
+    offset &= ~(kPage - 1);
+    (void)::madvise(static_cast<char*>(address_) + offset, end - offset, flag(advice));
+  }
+
+ private:
+  static int flag(Advice advice) noexcept {
+    switch (advice) {
+      case Advice::kSequential:
+        return MADV_SEQUENTIAL;
+      case Advice::kRandom:
+        return MADV_RANDOM;
+      case Advice::kWillNeed:
+        return MADV_WILLNEED;
+      case Advice::kDontNeed:
+        return MADV_DONTNEED;
+      case Advice::kNormal:
+        break;
+    }
+    return MADV_NORMAL;
+  }
+
+  void* address_;
+};
+
+class PosixFile final : public File {
+ public:
+  PosixFile(std::string path, Descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  const std::string& path() const noexcept override { return path_; }
+
+  Result<std::uint64_t> size() const override {
+    struct stat status{};
+    if (::fstat(fd_.get(), &status) != 0) return system_error("reading size of", path_, errno);
+    return static_cast<std::uint64_t>(status.st_size);
+  }
+
+  Result<std::size_t> read_at(std::uint64_t offset, std::span<std::uint8_t> into) const override {
+    std::size_t done = 0;
+    while (done < into.size()) {
+      const auto got = ::pread(fd_.get(), into.data() + done, into.size() - done,
+                               static_cast<off_t>(offset + done));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return system_error("reading", path_, errno);
+      if (got == 0) break;
+      done += static_cast<std::size_t>(got);
+    }
+    return done;
+  }
+
+  Status write_at(std::uint64_t offset, std::span<const std::uint8_t> bytes) override {
+    std::size_t done = 0;
+    while (done < bytes.size()) {
+      const auto put = ::pwrite(fd_.get(), bytes.data() + done, bytes.size() - done,
+                                static_cast<off_t>(offset + done));
+      if (put < 0 && errno == EINTR) continue;
+      if (put <= 0) return system_error("writing", path_, put < 0 ? errno : ENOSPC);
+      done += static_cast<std::size_t>(put);
+    }
+    return {};
+  }
+
+  Status append(std::span<const std::uint8_t> bytes) override {
+    const auto end = size();
+    if (!end) return std::unexpected(end.error());
+    return write_at(*end, bytes);
+  }
+
+  Status sync() override {
+    if (::fdatasync(fd_.get()) != 0) return system_error("syncing", path_, errno);
+    return {};
+  }
+
+  void start_sync(std::uint64_t offset, std::uint64_t bytes) noexcept override {
+    (void)::sync_file_range(fd_.get(), static_cast<off64_t>(offset), static_cast<off64_t>(bytes),
+                            SYNC_FILE_RANGE_WRITE);
+  }
+
+  Status truncate(std::uint64_t size) override {
+    if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) {
+      return system_error("truncating", path_, errno);
+    }
+    return {};
+  }
+
+  Status reserve(std::uint64_t wanted) override {
+    if (wanted == 0 || ::fallocate(fd_.get(), 0, 0, static_cast<off_t>(wanted)) == 0) return {};
+    if (errno != EOPNOTSUPP) return system_error("reserving space for", path_, errno);
+    const auto now = size();
+    if (!now) return std::unexpected(now.error());
+    return *now < wanted ? truncate(wanted) : Status{};
+  }
+
+  Result<std::shared_ptr<const Mapping>> map() const override {
+    const auto bytes = size();
+    if (!bytes) return std::unexpected(bytes.error());
+    if (*bytes == 0) return std::make_shared<const PosixMapping>(nullptr, 0);
+    void* address = ::mmap(nullptr, *bytes, PROT_READ, MAP_SHARED, fd_.get(), 0);
+    if (address == MAP_FAILED) return system_error("mapping", path_, errno);
+    return std::make_shared<const PosixMapping>(address, *bytes);
+  }
+
+ private:
+  std::string path_;
+  Descriptor fd_;
+};
+
+class PosixLock final : public FileLock {
+ public:
+  explicit PosixLock(Descriptor fd) : fd_(std::move(fd)) {}
+
+ private:
+  Descriptor fd_;
+};
+
+// Who wrote its number into the lock file; 0 when that cannot be read.
+long holder_of(int fd) {
+  std::array<char, 32> text{};
+  const auto got = ::pread(fd, text.data(), text.size() - 1, 0);
+  return got > 0 ? std::strtol(text.data(), nullptr, 10) : 0;
+}
+
+class PosixFs final : public Fs {
+ public:
+  Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
+    const int flags = mode == OpenMode::kRead    ? O_RDONLY
+                      : mode == OpenMode::kWrite ? O_RDWR
+                                                 : O_RDWR | O_CREAT | O_EXCL;
+    // Without O_NONBLOCK a pipe of that name would hold us for ever; it means nothing for files.
+    Descriptor fd(::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+    if (fd.get() < 0) {
+      return system_error(mode == OpenMode::kCreate ? "creating" : "opening", path, errno);
+    }
+    struct stat status{};
+    if (::fstat(fd.get(), &status) != 0) return system_error("opening", path, errno);
+    if (!S_ISREG(status.st_mode)) {
+      return fail(ErrorCode::kInvalidArgument, fmt::format("opening {}: not a regular file", path),
+                  ErrorOrigin::kStore);
+    }
+    return std::make_unique<PosixFile>(path, std::move(fd));
+  }
+
+  Status rename(const std::string& from, const std::string& to) override {
+    if (::rename(from.c_str(), to.c_str()) != 0) {
+      return system_error("renaming " + from + " to", to, errno);
+    }
+    return {};
+  }
+
+  Status remove(const std::string& path) override {
+    if (::unlink(path.c_str()) != 0) return system_error("removing", path, errno);
+    return {};
+  }
+
+  Status link(const std::string& from, const std::string& to) override {
+    if (::link(from.c_str(), to.c_str()) != 0) {
+      return system_error("linking " + from + " to", to, errno);
+    }
+    return {};
+  }
+
+  Result<bool> exists(const std::string& path) override {
+    struct stat status{};
+    if (::lstat(path.c_str(), &status) == 0) return true;
+    if (errno == ENOENT) return false;
+    return system_error("looking for", path, errno);
+  }
+
+  Result<std::uint64_t> file_size(const std::string& path) override {
+    struct stat status{};
+    if (::lstat(path.c_str(), &status) != 0) return system_error("reading size of", path, errno);
+    return static_cast<std::uint64_t>(status.st_size);
+  }
+
+  Result<std::vector<std::string>> list(const std::string& directory) override {
+    DIR* entries = ::opendir(directory.c_str());
+    if (entries == nullptr) return system_error("listing", directory, errno);
+    std::vector<std::string> names;
+    errno = 0;
+    while (const dirent* entry = ::readdir(entries)) {
+      const std::string_view name = entry->d_name;
+      if (name != "." && name != "..") names.emplace_back(name);
+      errno = 0;
+    }
+    const int error = errno;
+    ::closedir(entries);
+    if (error != 0) return system_error("listing", directory, error);
+    std::ranges::sort(names);
+    return names;
+  }
+
+  Status make_dir(const std::string& directory) override {
+    for (std::size_t at = 1; at != std::string::npos;) {
+      at = directory.find('/', at);
+      const std::string part = directory.substr(0, at);
+      if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST && errno != EISDIR) {
+        // On a read-only disk an existing directory may answer EROFS instead of EEXIST.
+        const int error = errno;
+        struct stat status{};
+        if (::stat(part.c_str(), &status) != 0) return system_error("making", part, error);
+      }
+      if (at != std::string::npos) ++at;
+    }
+    struct stat status{};
+    if (::stat(directory.c_str(), &status) != 0) return system_error("making", directory, errno);
+    if (!S_ISDIR(status.st_mode)) return system_error("making", directory, ENOTDIR);
+    return {};
+  }
+
+  Status remove_dir(const std::string& directory) override {
+    if (::rmdir(directory.c_str()) != 0) return system_error("removing", directory, errno);
+    return {};
+  }
+
+  Status sync_dir(const std::string& directory) override {
+    const Descriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (fd.get() < 0 || ::fsync(fd.get()) != 0) return system_error("syncing", directory, errno);
+    return {};
+  }
+
+  Result<std::unique_ptr<FileLock>> lock(const std::string& path) override {
+    Descriptor fd(
+        ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+    if (fd.get() < 0) return system_error("opening", path, errno);
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK) return system_error("locking", path, errno);
+      const long holder = holder_of(fd.get());
+      const std::string who = holder > 0 ? fmt::format("process {}", holder) : "another process";
+      return fail(ErrorCode::kUnavailable,
+                  fmt::format("locking {}: {} has this store open", path, who), ErrorOrigin::kStore,
+                  true);
+    }
+    const std::string text = fmt::format("{}\n", ::getpid());
+    // The number is only for people: a full disk must not keep the store from being opened.
+    if (::ftruncate(fd.get(), 0) == 0) (void)!::pwrite(fd.get(), text.data(), text.size(), 0);
+    return std::make_unique<PosixLock>(std::move(fd));
+  }
+
+  Result<SpaceInfo> space(const std::string& directory) override {
+    struct statvfs status{};
+    if (::statvfs(directory.c_str(), &status) != 0) {
+      return system_error("reading the free space of", directory, errno);
+    }
+    return SpaceInfo{static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize,
+                     static_cast<std::uint64_t>(status.f_blocks) * status.f_frsize};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Fs> make_posix_fs() {
+  return std::make_unique<PosixFs>();
+}
+
+}  // namespace sluice::controlplane::store

@@ -1,0 +1,202 @@
+// The overlay against a map, its sets, its bounds, and readers beside the writer.
+#include "controlplane/store/overlay/overlay.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace sluice::controlplane::store {
+namespace {
+
+const KeyHasher& hasher() {
+  static const KeyHasher made(HashKey{{9}}, IdPasses::kOne);
+  return made;
+}
+
+std::vector<std::uint8_t> bytes_of(const std::string& text) {
+  return {text.begin(), text.end()};
+}
+
+class Writer {
+ public:
+  Writer(Form form, std::uint64_t bytes) : overlay(form, bytes) {}
+
+  Hash128 hash(std::uint32_t key) const { return hasher()(1, 2, key_bytes(key)); }
+  void put(std::uint32_t key, std::uint64_t number) { write(Op::kPut, key, number, ""); }
+  void put(std::uint32_t key, const std::string& record) { write(Op::kPut, key, 0, record); }
+  void erase(std::uint32_t key) { write(Op::kDelete, key, 0, ""); }
+  void add(std::uint32_t key, const std::string& element) { write(Op::kSetAdd, key, 0, element); }
+  void remove(std::uint32_t key, const std::string& element) {
+    write(Op::kSetRemove, key, 0, element);
+  }
+
+  // "+a -b !" for add a, remove b, cleared; sorted.
+  std::string set(std::uint32_t key) const {
+    std::multiset<std::string> parts;
+    for (const Overlay::Node* node = overlay.find(hash(key)); node != nullptr; node = node->next) {
+      const auto value = node->value();
+      const std::string text(value.begin(), value.end());
+      if (node->operation() == Op::kDelete) parts.insert("!");
+      if (node->operation() == Op::kSetAdd) parts.insert("+" + text);
+      if (node->operation() == Op::kSetRemove) parts.insert("-" + text);
+    }
+    std::string all;
+    for (const std::string& part : parts)
+      all.append(all.empty() ? "" : " ").append(part);
+    return all;
+  }
+
+  Overlay overlay;
+
+ private:
+  static std::array<std::uint8_t, 16> key_bytes(std::uint32_t key) {
+    std::array<std::uint8_t, 16> bytes{};
+    std::memcpy(bytes.data(), &key, sizeof key);
+    return bytes;
+  }
+  void write(Op op, std::uint32_t key, std::uint64_t number, const std::string& value) {
+    const auto key_copy = key_bytes(key);
+    const auto value_copy = bytes_of(value);
+    overlay.apply({.hash = hash(key),
+                   .sequence = ++sequence_,
+                   .table = 1,
+                   .tenant = 2,
+                   .op = op,
+                   .key = key_copy,
+                   .inline_value = number,
+                   .value = value_copy},
+                  hasher());
+  }
+
+  std::uint64_t sequence_ = 0;
+};
+
+TEST(Overlay, NumbersAgreeWithAMap) {
+  Writer writer(Form::kCompact, 1 << 20);
+  std::map<std::uint32_t, std::uint64_t> model;
+  std::mt19937 random(1);
+  for (int i = 0; i < 50'000; ++i) {
+    const std::uint32_t key = random() % 4096;
+    if (random() % 4 == 0) {
+      writer.erase(key);
+      model[key] = kDeletedValue;
+    } else {
+      writer.put(key, static_cast<std::uint64_t>(i));
+      model[key] = static_cast<std::uint64_t>(i);
+    }
+  }
+  unsigned strangers_passed = 0;
+  for (std::uint32_t key = 0; key < 8192; ++key) {
+    std::uint64_t value = 0;
+    const bool found = writer.overlay.find(writer.hash(key), value);
+    ASSERT_EQ(found, model.contains(key));
+    if (found) {
+      ASSERT_EQ(value, model[key]);
+      ASSERT_TRUE(writer.overlay.may_have(writer.hash(key)));
+    } else {
+      strangers_passed += writer.overlay.may_have(writer.hash(key));
+    }
+  }
+  EXPECT_LT(strangers_passed, 4096 / 20);
+  EXPECT_EQ(writer.overlay.entries(), model.size());
+  EXPECT_EQ(writer.overlay.keys().size(), model.size());
+  EXPECT_EQ(writer.overlay.min_sequence(), 1U);
+  EXPECT_EQ(writer.overlay.max_sequence(), 50'000U);
+}
+
+TEST(Overlay, RecordsAreReplacedAndDeleted) {
+  Writer writer(Form::kExact, 1 << 20);
+  writer.put(1, std::string("first"));
+  writer.put(1, std::string("second, longer"));
+  writer.put(2, std::string());
+  writer.erase(3);
+  const Overlay::Node* const one = writer.overlay.find(writer.hash(1));
+  ASSERT_NE(one, nullptr);
+  EXPECT_EQ(one->operation(), Op::kPut);
+  EXPECT_EQ(std::string(one->value().begin(), one->value().end()), "second, longer");
+  EXPECT_EQ(one->tenant, 2);
+  EXPECT_EQ(one->table, 1);
+  EXPECT_EQ(one->key().size(), 16U);
+  EXPECT_EQ(one->sequence, 2U);
+  EXPECT_EQ(writer.overlay.find(writer.hash(2))->value().size(), 0U);
+  EXPECT_EQ(writer.overlay.find(writer.hash(3))->operation(), Op::kDelete);
+  EXPECT_EQ(writer.overlay.find(writer.hash(4)), nullptr);
+}
+
+TEST(Overlay, SetsKeepTheNewestOperationOfEachElement) {
+  Writer writer(Form::kExact, 1 << 20);
+  writer.add(1, "a");
+  writer.add(1, "b");
+  writer.remove(1, "a");
+  writer.remove(1, "c");
+  EXPECT_EQ(writer.set(1), "+b -a -c");
+  writer.erase(1);
+  EXPECT_EQ(writer.set(1), "!");
+  writer.add(1, "a");
+  EXPECT_EQ(writer.set(1), "! +a");
+  writer.remove(1, "a");
+  writer.add(1, "b");
+  EXPECT_EQ(writer.set(1), "! +b -a");
+  EXPECT_EQ(writer.overlay.keys().size(), 1U);  // the elements' slots are no keys
+  writer.add(2, "a");
+  EXPECT_EQ(writer.set(2), "+a");
+  EXPECT_EQ(writer.overlay.keys().size(), 2U);
+}
+
+TEST(Overlay, SaysWhenItIsFullBeforeItIs) {
+  Writer writer(Form::kCompact, 128 << 10);
+  std::uint32_t key = 0;
+  while (writer.overlay.fits(1, 16)) {
+    ++key;
+    writer.put(key, std::uint64_t{key});
+  }
+  EXPECT_GT(key, 500U);
+  EXPECT_LT(writer.overlay.bytes_used(), (128U << 10) * 2);
+  for (std::uint32_t k = 1; k <= key; ++k) {
+    std::uint64_t value = 0;
+    ASSERT_TRUE(writer.overlay.find(writer.hash(k), value));
+    ASSERT_EQ(value, k);
+  }
+  Writer empty(Form::kExact, 1);
+  EXPECT_TRUE(empty.overlay.fits(1, kMaxKeyBytes + kMaxRecordBytes));
+}
+
+// Meaningful under the thread sanitizer; elsewhere it checks that readers never see half an entry.
+TEST(Overlay, ReadersSeeWholeEntriesBesideTheWriter) {
+  Writer numbers(Form::kCompact, 1 << 20);
+  Writer sets(Form::kExact, 1 << 20);
+  constexpr std::uint32_t kKeys = 4000;
+  std::atomic<std::uint32_t> written{0};
+  std::thread reader([&] {
+    std::uint32_t upto = 0;
+    while (upto < kKeys) {
+      upto = written.load(std::memory_order_acquire);
+      for (std::uint32_t key = upto > 50 ? upto - 50 : 1; key <= upto; ++key) {
+        std::uint64_t value = 0;
+        ASSERT_TRUE(numbers.overlay.find(numbers.hash(key), value));
+        ASSERT_TRUE(value == key || value == key + kKeys);
+        ASSERT_EQ(sets.set(key % 8).find(std::string("+e").append(std::to_string(key % 16))) ==
+                      std::string::npos,
+                  false);
+      }
+    }
+  });
+  for (std::uint32_t key = 1; key <= kKeys; ++key) {
+    numbers.put(key, std::uint64_t{key});
+    sets.add(key % 8, "e" + std::to_string(key % 16));
+    written.store(key, std::memory_order_release);
+    numbers.put(key, std::uint64_t{key} + kKeys);
+  }
+  reader.join();
+}
+
+}  // namespace
+}  // namespace sluice::controlplane::store
