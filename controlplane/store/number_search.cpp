@@ -1,6 +1,8 @@
 #include "controlplane/store/number_search.hpp"
 
+#include <array>
 #include <bit>
+#include <span>
 
 namespace sluice::controlplane::store {
 
@@ -28,127 +30,139 @@ const std::uint8_t* prefetch_record(const Segment::View& view, const Hash128& ha
 
 }  // namespace
 
-void NumberSearch::find_levels(std::uint64_t wanted) noexcept {
-  std::uint64_t lanes = 0;
+// Counting sort.
+void NumberSearch::group(const Hash128* hashes, std::uint64_t wanted) noexcept {
+  Scratch<std::uint8_t, kMax> lane_of;
+  std::array<std::uint8_t, kMaxLanes> next{};
+  const LaneTable& lanes = set_.layout->lanes;
   for_each_bit(wanted, [&](unsigned key) {
-    const unsigned lane = set_.layout->lanes.of(hashes_[key]);
-    lane_[key] = static_cast<std::uint8_t>(lane);
-    lanes |= bit(lane);
+    const unsigned lane = lanes.of(hashes[key]);
+    lane_of[key] = static_cast<std::uint8_t>(lane);
+    ++next[lane];
   });
-  for_each_bit(lanes, [&](unsigned lane) { find_levels_of(lane); });
-  // Lanes are as good as random, so a branch on what a key's lane has is a mispredicted one.
-  if (!any_upper_) return;
+  unsigned begin = 0;
+  for (unsigned lane = 0; begin != static_cast<unsigned>(std::popcount(wanted)); ++lane) {
+    const unsigned end = begin + next[lane];
+    next[lane] = static_cast<std::uint8_t>(begin);
+    if (end != begin) add_run(set_.trees[set_.layout->tree_of(Form::kCompact, lane)], begin, end);
+    begin = end;
+  }
   for_each_bit(wanted, [&](unsigned key) {
-    with_upper_ |= static_cast<std::uint64_t>(levels_of(key).upper != 0) << key;
+    const unsigned at = next[lane_of[key]]++;
+    hash_[at] = hashes[key];
+    key_[at] = static_cast<std::uint8_t>(key);
   });
 }
 
-void NumberSearch::find_levels_of(unsigned lane) noexcept {
-  const Tree& tree = set_.trees[set_.layout->tree_of(Form::kCompact, lane)];
-  Levels& levels = levels_[lane];
-  levels.tree = &tree;
-  levels.active = tree.active != nullptr && !tree.active->empty() ? tree.active.get() : nullptr;
-  levels.last = nullptr;
-  levels.ready = tree.segments.size() <= kMaxSegments;
-  levels.count = levels.upper = 0;
-  any_overlay_ = any_overlay_ || levels.active != nullptr || !tree.sealed.empty();
-  if (levels.ready) {
+void NumberSearch::add_run(const Tree& tree, unsigned begin, unsigned end) noexcept {
+  Run& run = runs_[run_count_++];
+  run.tree = &tree;
+  run.active = tree.active != nullptr && !tree.active->empty() ? tree.active.get() : nullptr;
+  run.last = nullptr;
+  run.begin = static_cast<std::uint8_t>(begin);
+  run.end = static_cast<std::uint8_t>(end);
+  run.count = run.upper = 0;
+  bool ready = tree.segments.size() <= kMaxSegments;
+  if (ready) {
     for (const SegmentPtr& segment : tree.segments) {
       const Segment::View* const view = segment->damaged() ? nullptr : segment->segment().ready();
-      levels.ready = levels.ready && view != nullptr;
-      levels.view[levels.count++] = view;
+      ready = ready && view != nullptr;
+      run.view[run.count++] = view;
     }
   }
-  all_ready_ = all_ready_ && levels.ready;
-  if (!levels.ready || levels.count == 0) return;
-  const Segment::View* const oldest = levels.view[levels.count - 1];
-  if (!oldest->filter.there()) levels.last = oldest;
-  levels.upper = levels.last == nullptr ? levels.count : levels.count - 1;
-  any_upper_ = any_upper_ || levels.upper != 0;
+  if (!ready) {
+    left_ |= run.keys();
+    run.count = 0;
+  }
+  if (run.count == 0) return;
+  const Segment::View* const oldest = run.view[run.count - 1];
+  if (!oldest->filter.there()) run.last = oldest;
+  run.upper = run.last == nullptr ? run.count : run.count - 1;
 }
 
 // Newest first.
 template <class Each>
-inline void NumberSearch::for_each_overlay(unsigned key, const Each& each) const noexcept {
-  const Levels& levels = levels_of(key);
-  if (levels.active != nullptr) each(*levels.active);
-  for (const auto& overlay : levels.tree->sealed)
+inline void NumberSearch::for_each_overlay(const Run& run, const Each& each) {
+  if (run.active != nullptr) each(*run.active);
+  for (const auto& overlay : run.tree->sealed)
     each(*overlay);
 }
 
-void NumberSearch::prefetch_overlays(std::uint64_t wanted) const noexcept {
-  for_each_bit(wanted, [&](unsigned key) {
-    for_each_overlay(key, [&](const Overlay& overlay) { overlay.prefetch_filter(hashes_[key]); });
+void NumberSearch::prefetch_filters(const Run& run) noexcept {
+  for_each_overlay(run, [&](const Overlay& overlay) {
+    for (unsigned at = run.begin; at != run.end; ++at)
+      overlay.filter().prefetch(hash_[at]);
+  });
+  for (unsigned level = 0; level < run.upper; ++level) {
+    for (unsigned at = run.begin; at != run.end; ++at)
+      run.view[level]->filter.prefetch(hash_[at]);
+  }
+  if (run.last != nullptr)
+    run.last->function.locate(&hash_[run.begin], run.end - run.begin, &pilots_[run.begin]);
+}
+
+// Keys of the run that pass.
+template <class Filter>
+inline std::uint64_t NumberSearch::passed(const Run& run, const Filter& filter) const noexcept {
+  std::uint64_t bits = 0;
+  for (unsigned at = run.begin; at != run.end; ++at)
+    bits |= static_cast<std::uint64_t>(filter.passes(hash_[at])) << at;
+  return bits;
+}
+
+void NumberSearch::filter_overlays(const Run& run) noexcept {
+  for_each_overlay(run, [&](const Overlay& overlay) {
+    const std::uint64_t may = passed(run, overlay.filter());
+    for_each_bit(may, [&](unsigned at) { overlay.prefetch_slot(hash_[at]); });
+    in_overlay_ |= may;
   });
 }
 
-void NumberSearch::filter_overlays(std::uint64_t wanted) noexcept {
-  for_each_bit(wanted, [&](unsigned key) {
-    bool may = false;
-    for_each_overlay(key, [&](const Overlay& overlay) { may |= overlay.may_have(hashes_[key]); });
-    in_overlay_ |= static_cast<std::uint64_t>(may) << key;
+void NumberSearch::filter_upper(const Run& run) noexcept {
+  std::array<std::uint64_t, kMaxSegments> may;
+  std::uint64_t any = 0;
+  for (unsigned level = 0; level < run.upper; ++level)
+    any |= may[level] = passed(run, run.view[level]->filter);
+  for_each_bit(any, [&](unsigned at) {
+    unsigned levels = 0;
+    for (unsigned level = 0; level < run.upper; ++level)
+      levels |= static_cast<unsigned>(may[level] >> at & 1) << level;
+    add_candidate({.run = &run, .at = static_cast<std::uint8_t>(at)}, levels);
   });
-  for_each_bit(in_overlay_, [&](unsigned key) {
-    for_each_overlay(key, [&](const Overlay& overlay) { overlay.prefetch_place(hashes_[key]); });
+  in_upper_ |= any;
+}
+
+void NumberSearch::prefetch_last(const Run& run, std::uint64_t keys) noexcept {
+  if (run.last == nullptr) return;
+  for_each_bit(keys & run.keys(), [&](unsigned at) {
+    records_[at] = prefetch_record(*run.last, hash_[at], pilots_[at]);
   });
 }
 
-void NumberSearch::prefetch_slots() const noexcept {
-  for_each_bit(in_overlay_, [&](unsigned key) {
-    for_each_overlay(key, [&](const Overlay& overlay) { overlay.prefetch_slot(hashes_[key]); });
-  });
-}
-
-void NumberSearch::search_overlays() noexcept {
-  for_each_bit(in_overlay_, [&](unsigned key) {
+void NumberSearch::search_overlays(const Run& run) noexcept {
+  for_each_bit(in_overlay_ & run.keys(), [&](unsigned at) {
     bool found = false;
-    for_each_overlay(key, [&](const Overlay& overlay) {
-      found = found || overlay.find(hashes_[key], values_[key]);
+    for_each_overlay(run, [&](const Overlay& overlay) {
+      found = found || overlay.find(hash_[at], values_[key_[at]]);
     });
-    found_ |= static_cast<std::uint64_t>(found) << key;
+    found_ |= static_cast<std::uint64_t>(found) << at;
   });
 }
 
-void NumberSearch::leave(std::uint64_t wanted) noexcept {
-  for_each_bit(wanted, [&](unsigned key) {
-    if (!levels_of(key).ready) left_ |= bit(key);
-  });
-}
-
-void NumberSearch::prefetch_filters() const noexcept {
-  for_each_bit(with_upper_, [&](unsigned key) {
-    const Levels& levels = levels_of(key);
-    for (unsigned level = 0; level < levels.upper; ++level)
-      levels.view[level]->filter.prefetch(hashes_[key]);
-  });
-}
-
-// Upper levels that may have the key.
-inline unsigned NumberSearch::passed(unsigned key) const noexcept {
-  const Levels& levels = levels_of(key);
-  unsigned mask = 0;
-  for (unsigned level = 0; level < levels.upper; ++level)
-    mask |= static_cast<unsigned>(levels.view[level]->filter.passes(hashes_[key])) << level;
-  return mask;
-}
-
-void NumberSearch::add(unsigned key, unsigned mask) noexcept {
-  const auto level = static_cast<unsigned>(std::countr_zero(mask));
-  const Segment::View* const view = levels_of(key).view[level];
-  const std::uint32_t pilot = view->function.pilot_index(hashes_[key]);
-  view->function.prefetch_pilot(pilot);
-  candidate_[candidates_++] = {.view = view,
-                               .record = nullptr,
-                               .pilot = pilot,
-                               .key = static_cast<std::uint8_t>(key),
-                               .level = static_cast<std::uint8_t>(level),
-                               .mask = static_cast<std::uint8_t>(mask & (mask - 1))};
+// In the newest of `levels`.
+void NumberSearch::add_candidate(Candidate candidate, unsigned levels) noexcept {
+  candidate.level = static_cast<std::uint8_t>(std::countr_zero(levels));
+  candidate.behind = static_cast<std::uint8_t>(levels & (levels - 1));
+  const index::PhfView& function = candidate.run->view[candidate.level]->function;
+  candidate.pilot = function.pilot_index(hash_[candidate.at]);
+  function.prefetch_pilot(candidate.pilot);
+  candidate_[candidates_++] = candidate;
 }
 
 void NumberSearch::prefetch_candidates() noexcept {
   for (unsigned i = 0; i < candidates_; ++i) {
-    Candidate& candidate = candidate_[i];
-    candidate.record = prefetch_record(*candidate.view, hashes_[candidate.key], candidate.pilot);
+    Candidate& of = candidate_[i];
+    of.record = prefetch_record(*of.run->view[of.level], hash_[of.at], of.pilot);
   }
 }
 
@@ -157,26 +171,17 @@ void NumberSearch::probe_candidates() noexcept {
   const unsigned count = candidates_;
   candidates_ = 0;
   for (unsigned i = 0; i < count; ++i) {
-    const Candidate candidate = candidate_[i];
-    if ((found_ & bit(candidate.key)) != 0) continue;  // in an overlay
-    if (Record::matches(candidate.record, hashes_[candidate.key])) {
-      values_[candidate.key] = Record::value(candidate.record);
-      found_ |= bit(candidate.key);
-      counts_.probes += candidate.level + 1U;
+    const Candidate of = candidate_[i];
+    if ((found_ & bit(of.at)) != 0) continue;  // in an overlay
+    if (Record::matches(of.record, hash_[of.at])) {
+      values_[key_[of.at]] = Record::value(of.record);
+      found_ |= bit(of.at);
+      counts_.probes += of.level + 1U;
       continue;
     }
-    counts_.false_positives += candidate.view->filter.there();
-    if (candidate.mask != 0) add(candidate.key, candidate.mask);
+    counts_.false_positives += of.run->view[of.level]->filter.there();
+    if (of.behind != 0) add_candidate(of, of.behind);
   }
-}
-
-void NumberSearch::find_candidates(std::uint64_t wanted) noexcept {
-  for_each_bit(wanted, [&](unsigned key) {
-    if (const unsigned mask = passed(key); mask != 0) {
-      in_upper_ |= bit(key);
-      add(key, mask);
-    }
-  });
 }
 
 void NumberSearch::search_upper() noexcept {
@@ -186,54 +191,49 @@ void NumberSearch::search_upper() noexcept {
   }
 }
 
-void NumberSearch::prefetch_pilots(std::uint64_t wanted) noexcept {
-  for_each_bit(wanted, [&](unsigned key) {
-    const Segment::View* const view = levels_of(key).last;
-    if (view == nullptr) return;
-    pilots_[key] = view->function.pilot_index(hashes_[key]);
-    view->function.prefetch_pilot(pilots_[key]);
-  });
-}
-
-void NumberSearch::prefetch_last(std::uint64_t wanted) noexcept {
-  for_each_bit(wanted, [&](unsigned key) {
-    const Levels& levels = levels_of(key);
-    if (levels.last == nullptr) return;
-    records_[key] = prefetch_record(*levels.last, hashes_[key], pilots_[key]);
-  });
-}
-
 // Most keys of a large index are found here, or nowhere.
-void NumberSearch::search_last(std::uint64_t wanted) noexcept {
-  for_each_bit(wanted, [&](unsigned key) {
-    const Levels& levels = levels_of(key);
-    counts_.probes += levels.count;
-    if (levels.last == nullptr || !Record::matches(records_[key], hashes_[key])) return;
-    values_[key] = Record::value(records_[key]);
-    found_ |= bit(key);
+void NumberSearch::search_last(const Run& run) noexcept {
+  const std::uint64_t keys = run.keys() & ~(found_ | left_);
+  counts_.probes += std::uint64_t{run.count} * static_cast<unsigned>(std::popcount(keys));
+  if (run.last == nullptr) return;
+  for_each_bit(keys, [&](unsigned at) {
+    if (!Record::matches(records_[at], hash_[at])) return;
+    values_[key_[at]] = Record::value(records_[at]);
+    found_ |= bit(at);
   });
 }
 
-std::uint64_t NumberSearch::run(std::uint64_t wanted) noexcept {
-  find_levels(wanted);
-  if (any_overlay_) prefetch_overlays(wanted);
-  prefetch_filters();
-  prefetch_pilots(wanted);
-  if (!all_ready_) leave(wanted);
-  const std::uint64_t ready = wanted & ~left_;
-  if (any_overlay_) filter_overlays(wanted);
-  find_candidates(with_upper_ & ~left_);
-  const std::uint64_t above = in_overlay_ | in_upper_;
-  prefetch_last(ready & ~above);
+// As the caller has the keys.
+std::uint64_t NumberSearch::ungroup(std::uint64_t bits) const noexcept {
+  std::uint64_t keys = 0;
+  for_each_bit(bits, [&](unsigned at) { keys |= bit(key_[at]); });
+  return keys;
+}
+
+std::uint64_t NumberSearch::run(const Hash128* hashes, std::uint64_t wanted) noexcept {
+  group(hashes, wanted);
+  const std::span runs(runs_.data(), run_count_);
+  for (const Run& run : runs)
+    prefetch_filters(run);
+  for (const Run& run : runs) {
+    filter_overlays(run);
+    filter_upper(run);
+    prefetch_last(run, ~(in_overlay_ | in_upper_));
+  }
   prefetch_candidates();
-  prefetch_slots();
   // Everything is on its way; the newest answer counts.
-  search_overlays();
+  for (const Run& run : runs)
+    search_overlays(run);
   search_upper();
-  prefetch_last(ready & above & ~found_);  // few: filters are seldom wrong
-  search_last(ready & ~found_);
-  left_ &= ~found_;
-  return found_;
+  // Filters are seldom wrong.
+  if (const std::uint64_t wrong = (in_overlay_ | in_upper_) & ~found_; wrong != 0) {
+    for (const Run& run : runs)
+      prefetch_last(run, wrong);
+  }
+  for (const Run& run : runs)
+    search_last(run);
+  left_ = ungroup(left_ & ~found_);
+  return ungroup(found_);
 }
 
 }  // namespace sluice::controlplane::store

@@ -52,8 +52,8 @@ Result<std::uint64_t> Reader::find_checked(const TreeSet& set, const Hash128* ha
 
 Result<std::uint64_t> Reader::find_numbers(const TreeSet& set, const Hash128* hashes,
                                            std::uint64_t wanted, std::uint64_t* values) {
-  NumberSearch search(set, hashes, values);
-  const std::uint64_t found = search.run(wanted);
+  NumberSearch search(set, values);
+  const std::uint64_t found = search.run(hashes, wanted);
   counts_.probes += search.counts().probes;
   counts_.false_positives += search.counts().false_positives;
   if (search.left() == 0) [[likely]]

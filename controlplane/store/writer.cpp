@@ -121,7 +121,7 @@ Writer::Prepared Writer::prepare(const WriteBatch& batch) const {
     const Hash128& hash = prepared.hashes[i];
     const Form form = form_of(*core_.kind_of(batch.operations()[i].table));
     const Tree& tree = set.trees[set.layout->tree_of(form, hash)];
-    tree.active->prefetch_place(hash);
+    tree.active->prefetch_slot(hash);
     if (static_cast<double>(tree.sealed.size() + 1) < kSlow) continue;
     const double pressure = pressure_of(tree, core_.overlay_bytes(*set.layout, form));
     prepared.stopped = prepared.stopped || pressure >= kStop;

@@ -2,20 +2,25 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
 
 namespace sluice::controlplane::store {
 namespace {
 
-constexpr std::size_t kMinSlots = 640;
+constexpr std::size_t kMinUsed = 640;
 // An entry of any size, with room for its node.
 constexpr std::size_t kMinArena = std::size_t{256} << 10;
 
-std::size_t slot_count(std::uint64_t bytes, std::size_t most) noexcept {
-  return std::clamp(static_cast<std::size_t>(bytes / Overlay::kBytesPerNumber), kMinSlots, most);
-}
-
 constexpr unsigned kFilterBits = 8;  // per number
+// At most so many of the slots are used: a full table looks at some four of them for a key that is
+// not there.
+constexpr double kMaxLoad = 0.625;
+
+std::size_t most_slots(std::uint64_t bytes) noexcept {
+  return std::max(kMinUsed, static_cast<std::size_t>(bytes / Overlay::kBytesPerNumber));
+}
+std::uint64_t lines_for(std::size_t used, std::size_t line_slots) noexcept {
+  return static_cast<std::uint64_t>(static_cast<double>(used) / kMaxLoad) / line_slots + 1;
+}
 
 constexpr std::size_t aligned(std::size_t bytes) noexcept {
   return (bytes + 7) & ~std::size_t{7};
@@ -23,25 +28,22 @@ constexpr std::size_t aligned(std::size_t bytes) noexcept {
 
 }  // namespace
 
-// Two places for each slot: a group of eight is full once in twenty.
 Overlay::Overlay(Form form, std::uint64_t bytes)
     : form_(form),
-      max_slots_(slot_count(bytes, kNumberMask)),
-      group_count_(max_slots_ * 2 / kGroupPlaces + 1),
-      filter_blocks_(BlockFilter::blocks_for(max_slots_, kFilterBits)),
-      table_memory_(group_count_ * kGroupPlaces * sizeof(Place) +
-                    filter_blocks_ * BlockFilter::kBlockBytes),
-      slot_memory_(max_slots_ * sizeof(Slot)),
+      max_used_(most_slots(bytes)),
+      line_count_(lines_for(max_used_, kLineSlots)),
+      filter_blocks_(BlockFilter::blocks_for(max_used_, kFilterBits)),
+      filter_memory_(filter_blocks_ * BlockFilter::kBlockBytes),
+      slot_memory_(slot_count() * sizeof(Slot)),
       arena_(std::max(kMinArena, static_cast<std::size_t>(bytes))),
-      places_(static_cast<Place*>(table_memory_.data())),
       slots_(static_cast<Slot*>(slot_memory_.data())),
-      filter_words_(reinterpret_cast<BlockFilter::Word*>(places_ + group_count_ * kGroupPlaces)),
+      filter_words_(static_cast<BlockFilter::Word*>(filter_memory_.data())),
       filter_(filter_words_, filter_blocks_) {}
 
 bool Overlay::fits(std::size_t operations, std::size_t bytes) const noexcept {
   // An element takes a slot of its own beside its key's.
   const std::size_t slots = form_ == Form::kExact ? 2 * operations : operations;
-  return slots_used_ + slots <= max_slots_ &&
+  return slots_used_ + slots <= max_used_ &&
          arena_used_ + bytes + operations * (sizeof(Node) + 8) <= arena_.size();
 }
 
@@ -65,12 +67,11 @@ void Overlay::apply(const Entry& entry, const KeyHasher& hasher) {
     max_sequence_.store(entry.sequence, std::memory_order_relaxed);
 }
 
-void Overlay::publish(std::size_t at, const Hash128& hash, std::uint64_t value,
-                      Node* node) noexcept {
-  new (&slots_[slots_used_]) Slot{.hash = hash, .value = value, .node = node};
+void Overlay::publish(Slot& slot, const Hash128& hash, std::uint64_t value, Node* node) noexcept {
+  slot.hash = hash;
+  slot.value.store(value, std::memory_order_relaxed);
+  slot.node.store(node, std::memory_order_release);  // pairs with slot_of
   ++slots_used_;
-  places_[at].store(tag_of(hash) << kTagShift | static_cast<std::uint32_t>(slots_used_),
-                    std::memory_order_release);  // pairs with find_slot
 }
 
 Overlay::Node* Overlay::make_node(const Entry& entry, const Node* next, bool with_value) noexcept {
@@ -92,41 +93,36 @@ Overlay::Node* Overlay::make_node(const Entry& entry, const Node* next, bool wit
 
 void Overlay::apply_number(const Entry& entry) noexcept {
   const std::uint64_t value = entry.op == Op::kDelete ? kDeletedValue : entry.inline_value;
-  std::size_t at = 0;
-  if (Slot* const slot = find_slot(entry.hash, at); slot != nullptr) {
-    slot->node.load(std::memory_order_relaxed)
-        ->sequence.store(entry.sequence, std::memory_order_relaxed);
-    slot->value.store(value, std::memory_order_relaxed);
+  Slot& slot = slot_of(entry.hash);
+  if (Node* const known = slot.node.load(std::memory_order_relaxed); known != nullptr) {
+    known->sequence.store(entry.sequence, std::memory_order_relaxed);
+    slot.value.store(value, std::memory_order_relaxed);
     return;
   }
   BlockFilter::add(filter_words_, filter_blocks_, entry.hash);
-  publish(at, entry.hash, value, make_node(entry, nullptr, false));
+  publish(slot, entry.hash, value, make_node(entry, nullptr, false));
   entries_.fetch_add(1, std::memory_order_relaxed);
 }
 
 // A record, or the deletion of a key: of a set it also forgets the elements before it.
 void Overlay::apply_record(const Entry& entry) noexcept {
-  std::size_t at = 0;
-  Slot* const slot = find_slot(entry.hash, at);
+  Slot& slot = slot_of(entry.hash);
   Node* const node = make_node(entry, nullptr, true);
-  if (slot == nullptr) {
-    publish(at, entry.hash, entry.sequence, node);
+  if (slot.node.load(std::memory_order_relaxed) == nullptr) {
+    publish(slot, entry.hash, entry.sequence, node);
     entries_.fetch_add(1, std::memory_order_relaxed);
   } else {
-    slot->value.store(entry.sequence, std::memory_order_relaxed);
-    slot->node.store(node, std::memory_order_release);  // pairs with find
+    slot.value.store(entry.sequence, std::memory_order_relaxed);
+    slot.node.store(node, std::memory_order_release);  // pairs with find
   }
 }
 
 void Overlay::apply_element(const Entry& entry, const KeyHasher& hasher) noexcept {
-  std::size_t set_at = 0;
-  Slot* const set = find_slot(entry.hash, set_at);
-  Node* const head = set == nullptr ? nullptr : set->node.load(std::memory_order_relaxed);
-  const std::uint64_t cleared = set == nullptr ? 0 : set->value.load(std::memory_order_relaxed);
+  Slot& set = slot_of(entry.hash);
+  Node* const head = set.node.load(std::memory_order_relaxed);
+  const std::uint64_t cleared = set.value.load(std::memory_order_relaxed);
   const Hash128 element_hash = hasher.element(entry.hash, entry.value);
-  std::size_t element_at = 0;
-  Slot* const element = find_slot(element_hash, element_at);
-  Node* const known = element == nullptr ? nullptr : element->node.load(std::memory_order_relaxed);
+  Node* const known = slot_of(element_hash).node.load(std::memory_order_relaxed);
   // In the list already, when it is younger than the last deletion of the key.
   if (known != nullptr && known->sequence.load(std::memory_order_relaxed) > cleared) {
     known->sequence.store(entry.sequence, std::memory_order_relaxed);
@@ -134,17 +130,17 @@ void Overlay::apply_element(const Entry& entry, const KeyHasher& hasher) noexcep
     return;
   }
   Node* const node = make_node(entry, head, true);
-  if (set == nullptr) {
-    publish(set_at, entry.hash, 0, node);
-    // The key may have taken the free place that was found.
-    if (element == nullptr) find_slot(element_hash, element_at);
+  if (head == nullptr) {
+    publish(set, entry.hash, 0, node);
   } else {
-    set->node.store(node, std::memory_order_release);
+    set.node.store(node, std::memory_order_release);
   }
-  if (element == nullptr) {
-    publish(element_at, element_hash, kElement, node);
+  // The key may have taken the slot that was free for the element.
+  Slot& element = slot_of(element_hash);
+  if (known == nullptr) {
+    publish(element, element_hash, kElement, node);
   } else {
-    element->node.store(node, std::memory_order_release);
+    element.node.store(node, std::memory_order_release);
   }
   entries_.fetch_add(1, std::memory_order_relaxed);
 }
@@ -152,10 +148,11 @@ void Overlay::apply_element(const Entry& entry, const KeyHasher& hasher) noexcep
 std::vector<Overlay::KeyRef> Overlay::keys() const {
   std::vector<KeyRef> keys;
   keys.reserve(slots_used_);
-  for (const Slot& slot : std::span(slots_, slots_used_)) {
+  for (const Slot& slot : std::span(slots_, slot_count())) {
+    const Node* const node = slot.node.load(std::memory_order_acquire);
     const std::uint64_t value = slot.value.load(std::memory_order_relaxed);
-    if (form_ == Form::kExact && value == kElement) continue;
-    keys.push_back({slot.hash, slot.node.load(std::memory_order_acquire), value});
+    if (node == nullptr || (form_ == Form::kExact && value == kElement)) continue;
+    keys.push_back({slot.hash, node, value});
   }
   return keys;
 }

@@ -2,19 +2,18 @@
 // each key only. Bounded: when it is full it is sealed and a fresh one takes the writes, while this
 // one is written to a segment.
 //
-// Four parts: an arena with keys, records and set elements; slots, one for each key (and element),
-// in the order of arrival; an open-addressing table over the key's 128-bit hash, of 4-byte places:
-// 8 bits of the hash and the number of the slot; and, of numbers, a filter of a byte for each. So a
-// key that is not here costs a line of a filter that stays in the CPU's own cache, and memory is
-// touched only as it fills.
+// Three parts: an arena with keys, records and set elements, in the order of arrival; an
+// open-addressing table with linear probing, of 32-byte slots, one for each key (and element): its
+// 128-bit hash, its value and its node; and, of numbers, a filter of a byte for each. So a key that
+// is not here costs a line of a filter that stays in the CPU's own cache, and a number that is here
+// one line of memory more.
 //
 // Threads: one writer at a time (apply); any number of readers at any time, without locks. A slot
-// is published by its place (release), after all that is in it; nothing is ever moved or freed
+// is published by its node (release), after all else that is in it; nothing is ever moved or freed
 // while the overlay lives. A sealed overlay is immutable.
 #pragma once
 
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -25,7 +24,6 @@
 #include "controlplane/store/entry.hpp"
 #include "controlplane/store/filter/block_filter.hpp"
 #include "controlplane/store/key_hash.hpp"
-#include "controlplane/store/overlay/place_group.hpp"
 #include "controlplane/store/overlay/zeroed_memory.hpp"
 #include "sluice/base/prefetch.hpp"
 
@@ -53,8 +51,8 @@ class Overlay {
   };
   static_assert(sizeof(Node) == 24);
 
-  // Of a number with a 16-byte key: node, slot, two places, filter.
-  static constexpr std::uint64_t kBytesPerNumber = 81;
+  // Of a number with a 16-byte key: node, slots, filter.
+  static constexpr std::uint64_t kBytesPerNumber = 93;
 
   // `bytes`: about what it may take when full. The smallest holds at least one entry of any size.
   Overlay(Form form, std::uint64_t bytes);
@@ -67,31 +65,21 @@ class Overlay {
   // hash of their own.
   void apply(const Entry& entry, const KeyHasher& hasher);
 
-  // For find(), in this order, with time between them; the first two and the last in compact form.
-  // False from may_have(): the key is not here.
-  void prefetch_filter(const Hash128& hash) const noexcept { filter_.prefetch(hash); }
-  bool may_have(const Hash128& hash) const noexcept { return filter_.passes(hash); }
-  void prefetch_place(const Hash128& hash) const noexcept {
-    sluice::prefetch(&places_[home(hash)]);
-  }
-  void prefetch_slot(const Hash128& hash) const noexcept {
-    const std::size_t at = home(hash);
-    const PlaceGroup group = look(&places_[at], tag_of(hash));
-    if (group.same != 0)
-      sluice::prefetch(&slot_at(at + static_cast<unsigned>(std::countr_zero(group.same))));
-  }
+  // Compact form: a key that does not pass is not here.
+  const BlockFilter& filter() const noexcept { return filter_; }
+  // Before find(), with time between them; in compact form of keys that passed.
+  void prefetch_slot(const Hash128& hash) const noexcept { sluice::prefetch(&slots_[home(hash)]); }
   // Compact form. kDeletedValue stands for a deletion.
   bool find(const Hash128& hash, std::uint64_t& value) const noexcept {
-    const Slot* slot = slot_of(hash);
-    if (slot == nullptr) return false;
-    value = slot->value.load(std::memory_order_relaxed);
+    const Slot& slot = slot_of(hash);
+    if (slot.node.load(std::memory_order_relaxed) == nullptr) return false;
+    value = slot.value.load(std::memory_order_relaxed);
     return true;
   }
   // Exact form: the newest operation on the key. Of a set: follow next for the other elements; a
   // kDelete ends the list and hides everything older than this overlay.
   const Node* find(const Hash128& hash) const noexcept {
-    const Slot* slot = slot_of(hash);
-    return slot == nullptr ? nullptr : slot->node.load(std::memory_order_acquire);
+    return slot_of(hash).node.load(std::memory_order_acquire);
   }
 
   bool empty() const noexcept { return entries() == 0; }
@@ -106,7 +94,7 @@ class Overlay {
     return max_sequence_.load(std::memory_order_relaxed);
   }
 
-  // Of a sealed overlay: the keys, in no order; for OverlaySource.
+  // Of a sealed overlay: the keys, almost in the order of their hashes; for OverlaySource.
   struct KeyRef {
     Hash128 hash;
     const Node* node;     // exact: the newest operation
@@ -115,6 +103,7 @@ class Overlay {
   std::vector<KeyRef> keys() const;
 
  private:
+  // Free while it has no node.
   struct alignas(32) Slot {
     Hash128 hash;
     // Compact: the value. Exact, a key: the sequence of its newest deletion; an element: kElement.
@@ -122,56 +111,36 @@ class Overlay {
     std::atomic<Node*> node;
   };
   static_assert(sizeof(Slot) == 32);
+  static constexpr std::size_t kLineSlots = 2;
   static constexpr std::uint64_t kElement = std::numeric_limits<std::uint64_t>::max();
-  // A place names a slot by its number, counted from 1.
-  static constexpr std::uint32_t kNumberMask = (1U << kTagShift) - 1;
 
-  static std::uint32_t tag_of(const Hash128& hash) noexcept {
-    return static_cast<std::uint32_t>(hash.lo >> 56);
-  }
-  // The first place of a group.
+  // The first slot of a cache line; in the order of lo, like everything in segments.
   std::size_t home(const Hash128& hash) const noexcept {
-    return ((hash.lo & UINT32_MAX) * group_count_ >> 32) * kGroupPlaces;
+    return ((hash.lo >> 32) * line_count_ >> 32) * kLineSlots;
   }
-  std::size_t after(std::size_t at) const noexcept {
-    return at + kGroupPlaces == group_count_ * kGroupPlaces ? 0 : at + kGroupPlaces;
-  }
-  Slot& slot_at(std::size_t place) const noexcept {
-    return slots_[(places_[place].load(std::memory_order_relaxed) & kNumberMask) - 1];
-  }
-  // The slot of the hash; or null, and then `free` is the place where it goes.
-  Slot* find_slot(const Hash128& hash, std::size_t& free) const noexcept {
-    for (std::size_t at = home(hash);; at = after(at)) {
-      const PlaceGroup group = look(&places_[at], tag_of(hash));  // pairs with publish
-      for (unsigned same = group.same; same != 0; same &= same - 1) {
-        Slot& slot = slot_at(at + static_cast<unsigned>(std::countr_zero(same)));
-        if (slot.hash == hash) return &slot;
-      }
-      if (group.free == 0) continue;
-      free = at + static_cast<unsigned>(std::countr_zero(group.free));
-      return nullptr;
+  // The slot of the hash, or the free one where it goes; there always is one.
+  Slot& slot_of(const Hash128& hash) const noexcept {
+    for (std::size_t at = home(hash);; at = at + 1 == slot_count() ? 0 : at + 1) {
+      Slot& slot = slots_[at];
+      // Pairs with publish.
+      if (slot.node.load(std::memory_order_acquire) == nullptr || slot.hash == hash) return slot;
     }
   }
-  const Slot* slot_of(const Hash128& hash) const noexcept {
-    std::size_t free = 0;
-    return find_slot(hash, free);
-  }
-  // A new slot, in the free place that find_slot() gave.
-  void publish(std::size_t at, const Hash128& hash, std::uint64_t value, Node* node) noexcept;
+  std::size_t slot_count() const noexcept { return line_count_ * kLineSlots; }
+  // Into the free slot that slot_of() gave.
+  void publish(Slot& slot, const Hash128& hash, std::uint64_t value, Node* node) noexcept;
   Node* make_node(const Entry& entry, const Node* next, bool with_value) noexcept;
   void apply_number(const Entry& entry) noexcept;
   void apply_record(const Entry& entry) noexcept;
   void apply_element(const Entry& entry, const KeyHasher& hasher) noexcept;
 
   const Form form_;
-  const std::size_t max_slots_;
-  const std::uint64_t group_count_;
+  const std::size_t max_used_;  // slots; beyond it chains grow long
+  const std::uint64_t line_count_;
   const std::uint32_t filter_blocks_;
-  // Places, then filter: of the usual size together in one huge page.
-  ZeroedMemory table_memory_;
+  ZeroedMemory filter_memory_;
   ZeroedMemory slot_memory_;
   ZeroedMemory arena_;
-  Place* const places_;
   Slot* const slots_;
   BlockFilter::Word* const filter_words_;
   const BlockFilter filter_;

@@ -1,6 +1,7 @@
 #include "controlplane/store/overlay/overlay_source.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "controlplane/store/segment/hash_order.hpp"
 #include "sluice/base/prefetch.hpp"
@@ -8,30 +9,17 @@
 namespace sluice::controlplane::store {
 namespace {
 
-// The hashes are random: one pass puts them into buckets of their top bits, almost in place, and
-// what is left to sort is short.
-std::vector<Overlay::KeyRef> sorted(const std::vector<Overlay::KeyRef>& keys) {
-  unsigned bits = 0;
-  while (bits < 16 && keys.size() >> bits > 8)
-    ++bits;
-  const auto bucket = [bits](const Overlay::KeyRef& key) -> std::size_t {
-    return bits == 0 ? 0 : key.hash.lo >> (64 - bits);
-  };
-  std::vector<std::size_t> end((std::size_t{1} << bits) + 1, 0);
-  for (const auto& key : keys)
-    ++end[bucket(key) + 1];
-  for (std::size_t i = 1; i < end.size(); ++i)
-    end[i] += end[i - 1];
-  std::vector<Overlay::KeyRef> out(keys.size());
-  std::vector<std::size_t> at(end.begin(), end.end() - 1);
-  for (const auto& key : keys)
-    out[at[bucket(key)]++] = key;
-  for (std::size_t i = 0; i + 1 < end.size(); ++i) {
-    std::sort(out.begin() + static_cast<std::ptrdiff_t>(end[i]),
-              out.begin() + static_cast<std::ptrdiff_t>(end[i + 1]),
-              [](const auto& a, const auto& b) { return order(a.hash, b.hash) < 0; });
+// They come almost in order: a key is a few slots behind its home at most, but for those that went
+// from the end of the table to its beginning, which are few.
+std::vector<Overlay::KeyRef> sorted(std::vector<Overlay::KeyRef> keys) {
+  for (std::size_t i = 1; i < keys.size(); ++i) {
+    const Overlay::KeyRef key = keys[i];
+    std::size_t at = i;
+    for (; at != 0 && order(key.hash, keys[at - 1].hash) < 0; --at)
+      keys[at] = keys[at - 1];
+    keys[at] = key;
   }
-  return out;
+  return keys;
 }
 
 }  // namespace

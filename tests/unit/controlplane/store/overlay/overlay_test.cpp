@@ -100,9 +100,9 @@ TEST(Overlay, NumbersAgreeWithAMap) {
     ASSERT_EQ(found, model.contains(key));
     if (found) {
       ASSERT_EQ(value, model[key]);
-      ASSERT_TRUE(writer.overlay.may_have(writer.hash(key)));
+      ASSERT_TRUE(writer.overlay.filter().passes(writer.hash(key)));
     } else {
-      strangers_passed += writer.overlay.may_have(writer.hash(key));
+      strangers_passed += writer.overlay.filter().passes(writer.hash(key));
     }
   }
   EXPECT_LT(strangers_passed, 4096 / 20);
