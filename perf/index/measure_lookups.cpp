@@ -2,8 +2,11 @@
 #include <algorithm>
 #include <array>
 #include <random>
+#include <span>
 #include <thread>
+#include <utility>
 
+#include "controlplane/store/overlay/zeroed_memory.hpp"
 #include "perf/index/bench.hpp"
 #include "perf/support/tsc.hpp"
 #include "sluice/base/prefetch.hpp"
@@ -63,6 +66,33 @@ std::string shape_of(const store::Index& index) {
   return fmt::format("{} segments, {} above the last, {} in overlays", segments, above, overlays);
 }
 
+// One read after the other, each where the last one says, all over as much memory as the hot part
+// of so many keys takes: what no look-up of one key can be faster than on this machine.
+void measure_memory_latency(const IndexBenchOptions& options, std::uint64_t keys) {
+  constexpr std::size_t kRecordBytes = 12;
+  const std::size_t lines = keys * kRecordBytes / 64;
+  store::ZeroedMemory memory(lines * 64);
+  const std::span line(static_cast<std::uint64_t*>(memory.data()), lines * 8);
+  std::mt19937_64 random(keys);
+  // Sattolo's shuffle: one cycle through all of them.
+  for (std::size_t i = 0; i < lines; ++i)
+    line[i * 8] = i;
+  for (std::size_t i = lines - 1; i > 0; --i)
+    std::swap(line[i * 8], line[random() % i * 8]);
+  Measurement ns("index_memory_latency_ns", "ns");
+  ns.param("keys", keys);
+  const std::uint64_t count = std::max<std::uint64_t>(1000, options.lookups_per_run / 4);
+  std::uint64_t at = 0;
+  for (int run = 0; run < options.runs; ++run) {
+    const std::uint64_t start = monotonic_ns();
+    for (std::uint64_t i = 0; i < count; ++i)
+      at = line[at * 8];
+    keep(at);
+    ns.add(static_cast<double>(monotonic_ns() - start) / static_cast<double>(count));
+  }
+  ns.print();
+}
+
 void measure_state(const IndexBenchOptions& options, store::Index& index, std::uint64_t keys,
                    std::string_view state) {
   const std::string shape = shape_of(index);
@@ -111,6 +141,7 @@ void measure_ours(const IndexBenchOptions& options, std::uint64_t keys) {
   read_on(*index, ids, 100'000);
   wait_until_idle(*index);
   measure_state(options, *index, keys, "read on");
+  measure_memory_latency(options, keys);
 }
 
 void measure_one_by_one(const IndexBenchOptions& options, const std::string& name) {
