@@ -30,11 +30,16 @@ const std::uint8_t* prefetch_record(const Segment::View& view, const Hash128& ha
 
 }  // namespace
 
-// Counting sort.
+// Counting sort, but for a key alone.
 void NumberSearch::group(const Hash128* hashes, std::uint64_t wanted) noexcept {
+  const LaneTable& lanes = set_.layout->lanes;
+  if (std::has_single_bit(wanted)) {
+    key_[0] = static_cast<std::uint8_t>(std::countr_zero(wanted));
+    hash_[0] = hashes[key_[0]];
+    return add_run(lanes.of(hash_[0]), 0, 1);
+  }
   Scratch<std::uint8_t, kMax> lane_of;
   std::array<std::uint8_t, kMaxLanes> next{};
-  const LaneTable& lanes = set_.layout->lanes;
   for_each_bit(wanted, [&](unsigned key) {
     const unsigned lane = lanes.of(hashes[key]);
     lane_of[key] = static_cast<std::uint8_t>(lane);
@@ -44,7 +49,7 @@ void NumberSearch::group(const Hash128* hashes, std::uint64_t wanted) noexcept {
   for (unsigned lane = 0; begin != static_cast<unsigned>(std::popcount(wanted)); ++lane) {
     const unsigned end = begin + next[lane];
     next[lane] = static_cast<std::uint8_t>(begin);
-    if (end != begin) add_run(set_.trees[set_.layout->tree_of(Form::kCompact, lane)], begin, end);
+    if (end != begin) add_run(lane, begin, end);
     begin = end;
   }
   for_each_bit(wanted, [&](unsigned key) {
@@ -54,7 +59,8 @@ void NumberSearch::group(const Hash128* hashes, std::uint64_t wanted) noexcept {
   });
 }
 
-void NumberSearch::add_run(const Tree& tree, unsigned begin, unsigned end) noexcept {
+void NumberSearch::add_run(unsigned lane, unsigned begin, unsigned end) noexcept {
+  const Tree& tree = set_.trees[set_.layout->tree_of(Form::kCompact, lane)];
   Run& run = runs_[run_count_++];
   run.tree = &tree;
   run.active = tree.active != nullptr && !tree.active->empty() ? tree.active.get() : nullptr;

@@ -63,7 +63,7 @@ class NumberSearch {
   };
 
   void group(const Hash128* hashes, std::uint64_t wanted) noexcept;
-  void add_run(const Tree& tree, unsigned begin, unsigned end) noexcept;
+  void add_run(unsigned lane, unsigned begin, unsigned end) noexcept;
   std::uint64_t ungroup(std::uint64_t bits) const noexcept;
   template <class Each>
   static void for_each_overlay(const Run& run, const Each& each);
