@@ -57,7 +57,10 @@ Error damaged_error(const SegmentHandle& segment) {
                ErrorOrigin::kStore);
 }
 
-Core::Core(Fs& fs, IndexOptions options) : fs_(fs), options_(std::move(options)) {}
+Core::Core(Fs& fs, IndexOptions options)
+    : fs_(fs),
+      options_(std::move(options)),
+      overlays_(std::make_shared<OverlayPool>(options_.overlay_bytes)) {}
 
 Core::~Core() = default;
 
@@ -101,7 +104,7 @@ std::uint64_t Core::overlay_bytes(const Layout& layout, Form form) const noexcep
 }
 
 std::shared_ptr<Overlay> Core::new_overlay(const Layout& layout, Form form) const {
-  return std::make_shared<Overlay>(form, overlay_bytes(layout, form));
+  return overlays_->take(form, overlay_bytes(layout, form));
 }
 
 void Core::quarantine(const SegmentHandle& segment, const Error& why) {

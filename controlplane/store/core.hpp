@@ -20,6 +20,7 @@
 
 #include "controlplane/store/epoch.hpp"
 #include "controlplane/store/index.hpp"
+#include "controlplane/store/overlay/overlay_pool.hpp"
 #include "controlplane/store/version.hpp"
 
 namespace sluice::controlplane::store {
@@ -82,6 +83,7 @@ class Core {
   std::uint64_t new_file() noexcept { return next_file_.fetch_add(1); }
   std::string segment_path(std::uint64_t file) const;
   std::shared_ptr<Overlay> new_overlay(const Layout& layout, Form form) const;
+  OverlayPool& overlays() const noexcept { return *overlays_; }
   std::uint64_t overlay_bytes(const Layout& layout, Form form) const noexcept;
   Result<SegmentPtr> open_segment(const SegmentRef& ref);
   // Removes the file of a segment that could not be installed, when no manifest names it; null is
@@ -136,6 +138,7 @@ class Core {
   std::vector<TableSpec> tables_;          // sorted by id; fixed after open
   std::array<std::uint8_t, 256> kinds_{};  // by table; 0: none
   unsigned forms_used_ = 1;
+  const std::shared_ptr<OverlayPool> overlays_;
   EngineCounters counters_;
   EpochDomain epochs_;
   std::atomic<std::uint64_t> next_file_{1};

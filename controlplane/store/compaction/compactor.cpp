@@ -324,6 +324,7 @@ void Compactor::observe_load() {
   if (now - observed_ns_ < kObserveNs) return;
   observed_ns_ = now;
   lock.unlock();
+  core_.overlays().tick();
   const auto version = core_.version();
   std::uint64_t entries = 0;
   for (const Tree& tree : version->current.trees)

@@ -30,6 +30,7 @@ constexpr std::size_t aligned(std::size_t bytes) noexcept {
 
 Overlay::Overlay(Form form, std::uint64_t bytes)
     : form_(form),
+      bytes_(bytes),
       max_used_(most_slots(bytes)),
       line_count_(lines_for(max_used_, kLineSlots)),
       filter_blocks_(BlockFilter::blocks_for(max_used_, kFilterBits)),
@@ -39,6 +40,15 @@ Overlay::Overlay(Form form, std::uint64_t bytes)
       slots_(static_cast<Slot*>(slot_memory_.data())),
       filter_words_(static_cast<BlockFilter::Word*>(filter_memory_.data())),
       filter_(filter_words_, filter_blocks_) {}
+
+// The arena is written before it is read.
+void Overlay::clear() noexcept {
+  std::memset(filter_memory_.data(), 0, filter_memory_.size());
+  std::memset(slot_memory_.data(), 0, slot_memory_.size());
+  arena_used_ = slots_used_ = 0;
+  for (auto* figure : {&arena_bytes_, &entries_, &min_sequence_, &max_sequence_})
+    figure->store(0, std::memory_order_relaxed);
+}
 
 bool Overlay::fits(std::size_t operations, std::size_t bytes) const noexcept {
   // An element takes a slot of its own beside its key's.

@@ -58,6 +58,9 @@ class Overlay {
   Overlay(Form form, std::uint64_t bytes);
 
   Form form() const noexcept { return form_; }
+  std::uint64_t bytes() const noexcept { return bytes_; }
+  // As it was made. Nobody else has it.
+  void clear() noexcept;
 
   // Writer. Whether `operations` more with so many bytes of keys and values surely fit.
   bool fits(std::size_t operations, std::size_t bytes) const noexcept;
@@ -135,6 +138,7 @@ class Overlay {
   void apply_element(const Entry& entry, const KeyHasher& hasher) noexcept;
 
   const Form form_;
+  const std::uint64_t bytes_;
   const std::size_t max_used_;  // slots; beyond it chains grow long
   const std::uint64_t line_count_;
   const std::uint32_t filter_blocks_;
