@@ -12,8 +12,8 @@
 namespace sluice::test {
 
 inline std::unexpected<Error> broken(ErrorCode code, std::string_view name, const std::string& path,
-                                     std::string_view text) {
-  return fail(code, fmt::format("{} {}: {}", name, path, text), ErrorOrigin::kStore);
+                                     std::string_view text, bool retryable = false) {
+  return fail(code, fmt::format("{} {}: {}", name, path, text), ErrorOrigin::kStore, retryable);
 }
 
 inline std::unexpected<Error> missing(std::string_view name, const std::string& path) {
@@ -25,7 +25,12 @@ inline std::unexpected<Error> existing(std::string_view name, const std::string&
 }
 
 inline std::unexpected<Error> full(std::string_view name, const std::string& path) {
-  return broken(ErrorCode::kExhausted, name, path, "No space left on device");
+  return broken(ErrorCode::kExhausted, name, path, "No space left on device", true);
+}
+
+inline std::unexpected<Error> read_only(std::string_view name, const std::string& path) {
+  return broken(ErrorCode::kPermissionDenied, name, path,
+                "Read-only file system (the disk is mounted read-only)", true);
 }
 
 inline std::unexpected<Error> io_error(std::string_view name, const std::string& path) {

@@ -191,7 +191,7 @@ void FaultFs::restart(Loss loss, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   names_.lose(loss, random);
   ++life_;
-  crashed_ = read_only_ = false;
+  crashed_ = read_only_ = denied_ = false;
   crash_at_ = std::numeric_limits<std::uint64_t>::max();
   crash_when_ = {};
   capacity_.reset();
@@ -210,6 +210,11 @@ void FaultFs::set_free_bytes(std::optional<std::uint64_t> bytes) {
 void FaultFs::set_read_only(bool on) {
   const std::lock_guard lock(mutex_);
   read_only_ = on;
+}
+
+void FaultFs::deny_changes(bool on) {
+  const std::lock_guard lock(mutex_);
+  denied_ = on;
 }
 
 void FaultFs::fail_sync_at(std::uint64_t n) {
@@ -278,17 +283,15 @@ void FaultFs::call_read_hook(const std::string& path) {
   if (hook) hook(path);
 }
 
-Result<FaultFs::Gate> FaultFs::enter(std::string_view name, const std::string& path) {
+Result<FaultFs::Gate> FaultFs::enter(std::string_view name, const std::string& path, bool changes) {
   if (crashed_) return broken(ErrorCode::kUnavailable, name, path, "power lost");
   const bool chosen = crash_when_ && crash_when_(name, path);
   if (++operations_ >= crash_at_ || chosen) {
     crashed_ = true;
     return Gate::kCrashing;
   }
-  if (read_only_) {
-    return broken(ErrorCode::kPermissionDenied, name, path,
-                  "Read-only file system (the disk is mounted read-only)");
-  }
+  if (read_only_ && changes) return read_only(name, path);
+  if (denied_) return broken(ErrorCode::kPermissionDenied, name, path, "Permission denied");
   return Gate::kPass;
 }
 
@@ -335,10 +338,7 @@ Result<std::unique_ptr<store::File>> FaultFs::open(const std::string& raw, OpenM
   }
   if (mode != OpenMode::kCreate) {
     if (name == nullptr) return missing(what, path);
-    if (mode == OpenMode::kWrite && read_only_) {
-      return broken(ErrorCode::kPermissionDenied, what, path,
-                    "Read-only file system (the disk is mounted read-only)");
-    }
+    if (mode == OpenMode::kWrite && read_only_) return read_only(what, path);
     return std::make_unique<OpenFile>(*this, path, name->file, mode == OpenMode::kWrite);
   }
   auto gate = enter(what, path);
@@ -357,11 +357,12 @@ Result<std::unique_ptr<store::FileLock>> FaultFs::lock(const std::string& raw) {
   const auto path = clean(raw);
   call_hook("lock", path);
   const std::lock_guard guard(mutex_);
-  auto gate = enter("locking", path);
+  const bool there = names_.find(path) != nullptr;
+  auto gate = enter("locking", path, !there);
   if (!gate) return std::unexpected(gate.error());
   const auto parent = store::parent_dir(path);
   if (names_.find(parent) == nullptr) return missing("locking", path);
-  if (names_.find(path) == nullptr) {
+  if (!there) {
     auto done =
         change("locking", parent, {.set = {{path, {.file = std::make_shared<DiskFile>()}}}}, *gate);
     if (!done) return std::unexpected(done.error());

@@ -45,8 +45,10 @@ class FaultFs final : public store::Fs {
 
   // Room for so many bytes more, then ENOSPC; a write gets in as far as it fits. nullopt: no limit.
   void set_free_bytes(std::optional<std::uint64_t> bytes);
-  // EROFS for every operation.
+  // EROFS for every operation, but for locking a file that is there.
   void set_read_only(bool on);
+  // EACCES for every operation.
+  void deny_changes(bool on);
   // The n-th sync from now fails with EIO, once; as on Linux a later one succeeds and helps
   // nothing.
   void fail_sync_at(std::uint64_t n);
@@ -84,7 +86,7 @@ class FaultFs final : public store::Fs {
 
   enum class Gate : std::uint8_t { kPass, kCrashing };
   // Counts the operation and says whether it fails; kCrashing: it is the one the power goes in.
-  Result<Gate> enter(std::string_view name, const std::string& path);
+  Result<Gate> enter(std::string_view name, const std::string& path, bool changes = true);
   // The same for what is no operation. Call with mutex_ held.
   Status readable(std::string_view name, const std::string& path) const;
   Status change(std::string_view name, const std::string& directory, DiskNames::Step step,
@@ -102,6 +104,7 @@ class FaultFs final : public store::Fs {
   Chooser crash_when_;
   bool crashed_ = false;
   bool read_only_ = false;
+  bool denied_ = false;
   std::optional<std::uint64_t> capacity_;
   std::uint64_t syncs_ = 0;
   std::uint64_t fail_sync_at_ = 0;  // 0: none

@@ -4,6 +4,11 @@
 
 namespace sluice::controlplane::store {
 
+bool is_full_or_read_only(const Error& error) noexcept {
+  return error.retryable() &&
+         (error.code() == ErrorCode::kExhausted || error.code() == ErrorCode::kPermissionDenied);
+}
+
 Result<std::vector<std::uint8_t>> read_file(Fs& fs, const std::string& path, std::uint64_t limit) {
   auto file = fs.open(path, OpenMode::kRead);
   if (!file) return std::unexpected(std::move(file.error()));

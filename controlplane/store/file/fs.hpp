@@ -5,9 +5,10 @@
 // writes (write_at, append, truncate, reserve) from one thread at a time. A sync is about the
 // writes that had returned when it was called. Errors: origin kStore; the text is "<operation>
 // <path>: <errno text>". A full disk or quota and used-up descriptors are kExhausted; a disk that
-// is mounted read-only is kPermissionDenied and named as such; a missing file is kNotFound; an
-// existing one kAlreadyExists. Durability, as on Linux: bytes are safe after File::sync; a name
-// (create, rename, link, remove) only after sync_dir of its directory.
+// is mounted read-only is kPermissionDenied and named as such: both are retryable. A missing file
+// is kNotFound; an existing one kAlreadyExists; what a disk that fails says is kInternal.
+// Durability, as on Linux: bytes are safe after File::sync; a name (create, rename, link, remove)
+// only after sync_dir of its directory.
 #pragma once
 
 #include <cstddef>
@@ -108,13 +109,18 @@ class Fs {
   // It must be empty.
   virtual Status remove_dir(const std::string& directory) = 0;
   virtual Status sync_dir(const std::string& directory) = 0;
-  // Makes the file and locks it for this process; kUnavailable names the process that has it.
+  // Makes the file and locks it for this process; kUnavailable names the process that has it. On a
+  // read-only disk a file that is there can be locked as well.
   virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
   virtual Result<SpaceInfo> space(const std::string& directory) = 0;
 };
 
 // The one of the operating system.
 std::unique_ptr<Fs> make_posix_fs();
+
+// The disk is full or mounted read-only: nothing was done, the same may work later, and until then
+// what is there can be read. Not told apart from used-up descriptors, of which that is true, too.
+bool is_full_or_read_only(const Error& error) noexcept;
 
 // All bytes of a file of at most `limit` bytes; a larger one is kCorrupt ("larger than ...").
 Result<std::vector<std::uint8_t>> read_file(Fs& fs, const std::string& path, std::uint64_t limit);

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -55,10 +56,11 @@ std::unexpected<Error> system_error(std::string_view what, const std::string& pa
   std::array<char, 128> buffer{};
   // The GNU form: it may use the buffer or a text of its own.
   const char* text = strerror_r(error, buffer.data(), buffer.size());
-  return fail(code_of(error),
+  const ErrorCode code = code_of(error);
+  return fail(code,
               fmt::format("{} {}: {}{}", what, path, text,
                           error == EROFS ? " (the disk is mounted read-only)" : ""),
-              ErrorOrigin::kStore);
+              ErrorOrigin::kStore, code == ErrorCode::kExhausted || error == EROFS);
 }
 
 class Descriptor {
@@ -202,11 +204,27 @@ class PosixLock final : public FileLock {
   Descriptor fd_;
 };
 
-// Who wrote its number into the lock file; 0 when that cannot be read.
+// Who wrote its number into the lock file; 0 when that cannot be read, or is from before: who holds
+// the file on a read-only or full disk could not write its own.
 long holder_of(int fd) {
   std::array<char, 32> text{};
   const auto got = ::pread(fd, text.data(), text.size() - 1, 0);
-  return got > 0 ? std::strtol(text.data(), nullptr, 10) : 0;
+  const long holder = got > 0 ? std::strtol(text.data(), nullptr, 10) : 0;
+  const bool gone = holder > 0 && ::kill(static_cast<pid_t>(holder), 0) != 0 && errno == ESRCH;
+  return gone ? 0 : holder;
+}
+
+// The lock belongs to the file and not to the way it is opened: whoever opens it for writing later,
+// on a disk that takes writes again, is excluded.
+Result<Descriptor> open_lock(const std::string& path) {
+  constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  Descriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | kFlags, 0600));
+  if (fd.get() >= 0) return fd;
+  const int error = errno;
+  if (error != EROFS) return system_error("opening", path, error);
+  Descriptor readable(::open(path.c_str(), O_RDONLY | kFlags));
+  if (readable.get() < 0) return system_error("opening", path, error);
+  return readable;
 }
 
 class PosixFs final : public Fs {
@@ -308,12 +326,11 @@ class PosixFs final : public Fs {
   }
 
   Result<std::unique_ptr<FileLock>> lock(const std::string& path) override {
-    Descriptor fd(
-        ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
-    if (fd.get() < 0) return system_error("opening", path, errno);
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    auto fd = open_lock(path);
+    if (!fd) return std::unexpected(std::move(fd.error()));
+    if (::flock(fd->get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK) return system_error("locking", path, errno);
-      const long holder = holder_of(fd.get());
+      const long holder = holder_of(fd->get());
       const std::string who = holder > 0 ? fmt::format("process {}", holder) : "another process";
       return fail(ErrorCode::kUnavailable,
                   fmt::format("locking {}: {} has this store open", path, who), ErrorOrigin::kStore,
@@ -321,8 +338,8 @@ class PosixFs final : public Fs {
     }
     const std::string text = fmt::format("{}\n", ::getpid());
     // The number is only for people: a full disk must not keep the store from being opened.
-    if (::ftruncate(fd.get(), 0) == 0) (void)!::pwrite(fd.get(), text.data(), text.size(), 0);
-    return std::make_unique<PosixLock>(std::move(fd));
+    if (::ftruncate(fd->get(), 0) == 0) (void)!::pwrite(fd->get(), text.data(), text.size(), 0);
+    return std::make_unique<PosixLock>(std::move(*fd));
   }
 
   Result<SpaceInfo> space(const std::string& directory) override {

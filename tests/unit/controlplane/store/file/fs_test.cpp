@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "controlplane/store/file/fs.hpp"
@@ -137,6 +138,17 @@ TEST_F(PosixFsTest, LockNamesItsHolder) {
                                           std::to_string(::getpid()) + " has this store open");
   first->reset();
   EXPECT_TRUE(fs_->lock(at("lock")));
+}
+
+// On a read-only disk the holder cannot write its number over the one of its predecessor.
+TEST_F(PosixFsTest, LockNamesNobodyWhoIsGone) {
+  auto first = fs_->lock(at("lock"));
+  ASSERT_TRUE(first);
+  std::ofstream(at("lock")) << "2147483647\n";
+  const auto second = fs_->lock(at("lock"));
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().message(),
+            "locking " + at("lock") + ": another process has this store open");
 }
 
 TEST_F(PosixFsTest, ReplaceFileLeavesNoTemporary) {
