@@ -211,9 +211,14 @@ void Core::remove_logs() {
     spdlog::warn("event=log_not_removed error=\"{}\"", removed.error().message());
 }
 
+Status Core::install(const std::function<void(Version&)>& edit) {
+  if (const Status ready = check_opened(); !ready) return ready;
+  return install_now(edit);
+}
+
 // `applied` is read before the draft's overlays are looked at: what is written meanwhile has higher
 // numbers.
-Status Core::install(const std::function<void(Version&)>& edit) {
+Status Core::install_now(const std::function<void(Version&)>& edit) {
   const std::lock_guard install(install_mutex_);
   std::unique_lock lock(mutex_);
   Version draft = *owner_;
@@ -235,6 +240,7 @@ Status Core::install(const std::function<void(Version&)>& edit) {
 
 // The log is not asked for anything under mutex_: whoever commits there may be waiting for it.
 Status Core::install_exclusively(const std::function<Status(Version&)>& edit) {
+  if (const Status ready = check_opened(); !ready) return ready;
   const std::lock_guard install(install_mutex_);
   const std::uint64_t durable = log_->durable_sequence();
   const std::lock_guard lock(mutex_);

@@ -1,8 +1,9 @@
 // The heart of the engine: the present Version, how writes get into it, and how a changed set of
 // files becomes the manifest. Everything else (compaction, migration, backup) works through this.
 //
-// Locks, in this order: install_mutex_ (one change of files at a time; held over fsyncs), then
-// mutex_ (the Version and the overlays' writer; held for microseconds). Readers take neither.
+// Locks, in this order: opening_mutex_ (what an opening writes), install_mutex_ (one change of
+// files at a time; held over fsyncs), then mutex_ (the Version and the overlays' writer; held for
+// microseconds). Readers take neither.
 #pragma once
 
 #include <array>
@@ -43,11 +44,20 @@ struct EngineCounters {
 
 class Core {
  public:
-  // Locks the directory, opens the segments that the manifest names, replays the log.
+  // Locks the directory, opens the segments that the manifest names, replays the log; then
+  // finish_opening(), which may fail on a disk that takes no writes.
   static Result<std::unique_ptr<Core>> open(Fs& fs, IndexOptions options);
   ~Core();
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
+
+  // All that an opening writes: until it has worked nothing else is written, neither log nor
+  // manifest, and the disk stays as the last process left it. To be tried again; any thread, but
+  // not under a lock of this class.
+  Status finish_opening();
+  bool opened() const noexcept { return opened_.load(std::memory_order_acquire); }
+  // Why nothing is written yet; well when it is opened.
+  Status check_opened() const;
 
   Fs& fs() const noexcept { return fs_; }
   const IndexOptions& options() const noexcept { return options_; }
@@ -122,10 +132,12 @@ class Core {
   Status load(const Manifest& manifest);
   Result<TreeSet> load_layout(const LayoutState& state, bool takes_writes);
   Status replay(const Manifest& manifest);
+  Status write_opening();
   Status replay_record(const LogRecord& record);
   void apply_entry(Entry& entry);
   void seal(std::size_t tree);
   void publish(std::shared_ptr<const Version> next);
+  Status install_now(const std::function<void(Version&)>& edit);
   Manifest manifest_of(const Version& version, std::uint64_t upto) const;
   Status make_durable(const Version& draft);
   void remove_logs();
@@ -144,6 +156,9 @@ class Core {
   std::atomic<std::uint64_t> next_file_{1};
   std::atomic<int> log_holds_{0};
   std::function<void()> on_sealed_;
+
+  std::mutex opening_mutex_;  // of finish_opening(); taken before the others
+  std::atomic<bool> opened_{false};
 
   std::mutex install_mutex_;
   mutable std::mutex mutex_;  // of what follows

@@ -1,4 +1,5 @@
-// Opening: manifest, segments (their headers only), log.
+// Opening: manifest, segments (their headers only), log. First all is read, then what there is to
+// write is written; a full or read-only disk ends only the second part.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -29,6 +30,12 @@ Status check(const IndexOptions& options) {
       return refuse(fmt::format("table {} is declared twice", table.id));
   }
   return {};
+}
+
+// Whether what is there can be served after such an error of a write. Others are of the way to the
+// store, such as rights, and no router should run on without anybody seeing to them.
+bool leaves_reading(const Error& error) noexcept {
+  return is_full_or_read_only(error) || error.code() == ErrorCode::kInternal;
 }
 
 Manifest fresh_manifest(const IndexOptions& options) {
@@ -63,7 +70,34 @@ Result<std::unique_ptr<Core>> Core::open(Fs& fs, IndexOptions options) {
   for (const auto step : {&Core::take_tables, &Core::load, &Core::replay}) {
     if (const Status done = (core.get()->*step)(present); !done) return fail(done.error(), context);
   }
+  // A store that was never whole has nothing to serve.
+  const Status done = core->finish_opening();
+  if (!done && (present.generation == 1 || !leaves_reading(done.error())))
+    return fail(done.error(), context);
   return core;
+}
+
+Status Core::check_opened() const {
+  return opened() ? Status{} : log_->health();
+}
+
+Status Core::finish_opening() {
+  const std::lock_guard lock(opening_mutex_);
+  if (opened()) return {};
+  const Status done = write_opening();
+  log_->open(done);
+  opened_.store(done.has_value(), std::memory_order_release);  // pairs with opened()
+  return done;
+}
+
+// The second manifest is written as soon as there is a log, so from then on a missing log is a
+// loss, and said.
+Status Core::write_opening() {
+  if (const Status settled = manifest_->settle(); !settled) return settled;
+  if (const Status begun = log_->begin(); !begun) return begun;
+  const Manifest present = manifest_->current();
+  if (present.generation > 1 && present.tables == tables_) return {};
+  return install_now([](Version&) {});
 }
 
 // Tables that are new are written with the next manifest; until then nothing can be in them.
@@ -180,8 +214,7 @@ Status Core::replay_record(const LogRecord& record) {
   }
 }
 
-// A store whose first manifest is the only one may have died before it had a log; the second is
-// written as soon as there is one, so from then on a missing log is a loss, and said.
+// A store whose first manifest is the only one may have died before it had a log.
 Status Core::replay(const Manifest& manifest) {
   const std::uint64_t start_ns = monotonic_ns();
   std::uint64_t flushed = std::numeric_limits<std::uint64_t>::max();
@@ -214,20 +247,17 @@ Status Core::replay(const Manifest& manifest) {
     spdlog::info("event=log_tail_cut file={} offset={} bytes={}", end.torn->file, end.torn->offset,
                  end.torn->bytes);
   }
-  auto log = LogWriter::create(fs_,
-                               {.directory = directory(),
-                                .store = manifest.store,
-                                .fsync = options_.fsync,
-                                .fsync_interval = options_.fsync_interval},
-                               end);
-  if (!log) return std::unexpected(std::move(log).error());
-  log_ = *std::move(log);
+  log_ = LogWriter::create_waiting(fs_,
+                                   {.directory = directory(),
+                                    .store = manifest.store,
+                                    .fsync = options_.fsync,
+                                    .fsync_interval = options_.fsync_interval},
+                                   end);
   if (operations != 0) {
     spdlog::info("event=log_replayed operations={} milliseconds={}", operations,
                  (monotonic_ns() - start_ns) / kNsPerMs);
   }
-  if (manifest.generation > 1 && manifest.tables == tables_) return {};
-  return install([](Version&) {});
+  return {};
 }
 
 }  // namespace sluice::controlplane::store

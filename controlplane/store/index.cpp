@@ -89,6 +89,10 @@ Status Index::sync() {
   return impl_->core->log().sync();
 }
 
+Status Index::health() const {
+  return impl_->core->log().health();
+}
+
 Result<std::uint64_t> Index::lookup(std::uint8_t table, std::uint16_t tenant, const Id* ids,
                                     unsigned n, std::uint64_t* values) const {
   if (const Status good = impl_->check(table, Kind::kNumber); !good) [[unlikely]]

@@ -60,7 +60,10 @@ class Index {
  public:
   // Locks the directory (a second opener gets kUnavailable naming the holder), reads the manifest,
   // replays the log; time grows with the log, not with the index. Files that no manifest names are
-  // removed. `fs` must outlive the index.
+  // removed. `fs` must outlive the index. A store that is there opens on a full, read-only or
+  // failing disk, too: reads work, writes are refused as after a failure while it runs (health()),
+  // and the rest of the opening is tried again in the background and by every write(). Until then
+  // nothing at all is written, so that what a crash left is never in front of something newer.
   static Result<std::unique_ptr<Index>> open(Fs& fs, IndexOptions options);
   // Waits for running writes, stops compaction, makes the log durable. Snapshots may live on.
   ~Index();
@@ -76,6 +79,8 @@ class Index {
   void write_async(WriteBatch batch, std::function<void(Status)> done);
   // Makes durable what was written under any policy.
   Status sync();
+  // Why writes are refused, all of them; well when the next one is tried.
+  Status health() const;
 
   // Numbers of `n` <= kMaxLookup ids of one table and tenant: bit i of the result says that ids[i]
   // is there, values[i] is its number then. One prefetched pass for all.

@@ -85,15 +85,19 @@ class ManifestStore {
  public:
   // Locks the directory (made when missing) and reads the manifest. Where there is none, `fresh`
   // is written as the first; but a directory without manifest that has segments or logs is
-  // kCorrupt, not a new store. Then removes stray files: segments that the manifest does not name,
-  // and temporary ones (*.new). Files of other names are left alone.
+  // kCorrupt, not a new store. A store that is there is not changed: settle() is next.
   static Result<std::unique_ptr<ManifestStore>> open(Fs& fs, const std::string& directory,
                                                      const Manifest& fresh);
 
   const std::string& directory() const noexcept { return directory_; }
   bool created() const noexcept { return created_; }
-  const std::vector<std::string>& strays() const noexcept { return strays_; }  // removed by open
   Manifest current() const;
+
+  // Makes the names durable, then removes stray files: segments that the manifest does not name,
+  // and temporary ones (*.new). Files of other names are left alone. To be tried again after an
+  // error; does nothing once it has worked. Nothing can be committed before.
+  Status settle();
+  const std::vector<std::string>& strays() const noexcept { return strays_; }  // removed by it
 
   // Makes `next` the current one, durably; its generation is set to the next number. On an error
   // the present one stays. When the sync behind the rename fails, nobody knows which of both a
@@ -107,6 +111,8 @@ class ManifestStore {
  private:
   ManifestStore(Fs& fs, std::string directory, std::unique_ptr<FileLock> lock);
   Status create(const Manifest& fresh);
+  Status settle_locked();
+  std::unexpected<Error> give_up(const Error& error);
   Status remove_strays();
 
   Fs& fs_;
@@ -116,6 +122,7 @@ class ManifestStore {
   std::vector<std::string> strays_;
   mutable std::mutex mutex_;  // of what follows
   Manifest current_;
+  bool settled_ = false;
   std::optional<Error> refused_;
 };
 

@@ -58,13 +58,35 @@ Result<std::unique_ptr<ManifestStore>> ManifestStore::open(Fs& fs, const std::st
   } else {
     store->current_ = std::move(*manifest);
   }
-  // A process that was killed may have left names to the kernel, also that of the directory;
-  // nothing of the generation before may be removed until they are safe.
-  for (const auto& names : {parent_dir(directory), directory}) {
-    if (auto done = fs.sync_dir(names); !done) return std::unexpected(std::move(done.error()));
-  }
-  if (auto done = store->remove_strays(); !done) return std::unexpected(std::move(done.error()));
   return store;
+}
+
+Status ManifestStore::settle() {
+  const std::lock_guard lock(mutex_);
+  return settle_locked();
+}
+
+// A process that was killed may have left names to the kernel, also that of the directory; nothing
+// of the generation before may be removed until they are safe.
+Status ManifestStore::settle_locked() {
+  if (refused_) return std::unexpected(*refused_);
+  if (settled_) return {};
+  for (const auto& names : {parent_dir(directory_), directory_}) {
+    const auto done = fs_.sync_dir(names);
+    if (!done) return is_full_or_read_only(done.error()) ? done : give_up(done.error());
+  }
+  if (auto done = remove_strays(); !done) return done;
+  settled_ = true;
+  return {};
+}
+
+// A sync failed, and the next one would say nothing of what the first one lost.
+std::unexpected<Error> ManifestStore::give_up(const Error& error) {
+  refused_ =
+      Error(error.code(),
+            "the manifest takes no more changes until the store is opened anew: " + error.message(),
+            ErrorOrigin::kStore);
+  return std::unexpected(error);
 }
 
 Status ManifestStore::create(const Manifest& fresh) {
@@ -93,7 +115,7 @@ Status ManifestStore::remove_strays() {
 
 void ManifestStore::tidy() {
   const std::lock_guard lock(mutex_);
-  if (refused_) return;
+  if (refused_ || !settled_) return;
   (void)remove_strays();  // the next open tries again
 }
 
@@ -104,7 +126,7 @@ Manifest ManifestStore::current() const {
 
 Status ManifestStore::commit(Manifest next) {
   const std::lock_guard lock(mutex_);
-  if (refused_) return std::unexpected(*refused_);
+  if (auto settled = settle_locked(); !settled) return settled;
   next.generation = current_.generation + 1;
   const std::string path = fmt::format("{}/{}", directory_, kManifestName);
   if (auto done = prepare_file(fs_, path, encode(next)); !done) return done;
@@ -112,13 +134,7 @@ Status ManifestStore::commit(Manifest next) {
   if (!done) return done;
   // From here on both are possible after a crash.
   done = fs_.sync_dir(directory_);
-  if (!done) {
-    refused_ = Error(done.error().code(),
-                     "the manifest takes no more changes until the store is opened anew: " +
-                         done.error().message(),
-                     ErrorOrigin::kStore);
-    return done;
-  }
+  if (!done) return give_up(done.error());
   current_ = std::move(next);
   return {};
 }

@@ -175,6 +175,7 @@ void Writer::count(const WriteBatch& batch, const Status& status) noexcept {
 Status Writer::write(const WriteBatch& batch) {
   if (batch.empty()) return {};
   Status status = check(batch);
+  if (status && !core_.opened()) status = core_.finish_opening();
   if (status) {
     Prepared prepared = prepare(batch);
     status = hold_back(batch, prepared);
@@ -192,7 +193,9 @@ Status Writer::write(const WriteBatch& batch) {
 
 void Writer::write_async(WriteBatch batch, std::function<void(Status)> done) {
   if (batch.empty()) return done({});
-  if (const Status checked = check(batch); !checked) {
+  Status checked = check(batch);
+  if (checked) checked = core_.check_opened();
+  if (!checked) {
     count(batch, checked);
     return done(checked);
   }

@@ -185,6 +185,7 @@ std::string StoreHistory::strays() const {
 
 std::string StoreHistory::check() {
   index_.reset();
+  if (std::string wrong = check_read_only(); !wrong.empty()) return "read-only: " + wrong;
   if (std::string wrong = check_store(); !wrong.empty()) return wrong;
   if (std::string wrong = check_copy(kBackup, backed_up_, in_backup_); !wrong.empty()) return wrong;
   if (std::string wrong = check_copy(kRestored, restored_, in_backup_); !wrong.empty())
@@ -192,16 +193,54 @@ std::string StoreHistory::check() {
   return check_base();
 }
 
-std::string StoreHistory::check_store() {
-  if (!open()) return "it does not open: " + error_;
+// On a disk that takes no writes the store is served as it is, and stays so. One whose first
+// opening did not come to its end has nothing to serve.
+std::string StoreHistory::check_read_only() {
+  const auto manifest = store::read_manifest(fs_, kStore);
+  if (!manifest || manifest->generation == 1) return "";
+  const auto before = all_contents();
+  fs_.set_read_only(true);
+  std::string wrong;
+  if (!open()) {
+    wrong = "it does not open: " + error_;
+  } else if (const auto served = check_served(); !served) {
+    wrong = served.error();
+  }
+  index_.reset();
+  fs_.set_read_only(false);
+  if (wrong.empty() && all_contents() != before) wrong = "the disk has changed";
+  return wrong;
+}
+
+std::map<std::string, std::vector<std::uint8_t>> StoreHistory::all_contents() const {
+  std::map<std::string, std::vector<std::uint8_t>> all;
+  for (const std::string& file : fs_.all_files())
+    all[file] = fs_.contents(file);
+  return all;
+}
+
+// A prefix of the history, with all that was promised; how much of it, or what is wrong.
+std::expected<std::uint64_t, std::string> StoreHistory::check_served() {
   const auto progress = StoreModel::progress_of(*index_);
-  if (!progress) return progress.error().message();
+  if (!progress) return std::unexpected(progress.error().message());
   if (*progress < safe_)
-    return fmt::format("batch {} is lost, which was acknowledged; {} is there", safe_, *progress);
-  if (*progress > written_ + 1) return fmt::format("batch {} was never written", *progress);
+    return std::unexpected(
+        fmt::format("batch {} is lost, which was acknowledged; {} is there", safe_, *progress));
+  if (*progress > written_ + 1)
+    return std::unexpected(fmt::format("batch {} was never written", *progress));
   StoreModel then = model_;
   then.apply_history(*progress);
-  if (std::string wrong = then.compare(*index_, *progress); !wrong.empty()) return wrong;
+  if (std::string wrong = then.compare(*index_, *progress); !wrong.empty())
+    return std::unexpected(std::move(wrong));
+  return *progress;
+}
+
+std::string StoreHistory::check_store() {
+  if (!open()) return "it does not open: " + error_;
+  const auto progress = check_served();
+  if (!progress) return progress.error();
+  StoreModel then = model_;
+  then.apply_history(*progress);
   for (std::uint64_t next = *progress + 1; next <= *progress + 2; ++next) {
     if (const Status done = index_->write(model_.batch(next)); !done)
       return "it takes no more writes: " + done.error().message();

@@ -6,9 +6,12 @@
 #pragma once
 
 #include <cstdint>
+#include <expected>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "controlplane/store/index.hpp"
 #include "tests/support/fault_fs.hpp"
@@ -29,7 +32,8 @@ class StoreHistory {
 
   // After a restart of the disk: the store opens by itself, has everything that was promised to
   // survive, as a prefix of the history, works on and keeps no stray file; backup, restored store
-  // and base segment are whole or not there. Empty, or what is wrong.
+  // and base segment are whole or not there. Before that the same disk is read-only once: the store
+  // is served, and nothing of it changes. Empty, or what is wrong.
   std::string check();
   // Only the opening, as check() does first; false: the disk failed.
   bool reopen() { return open(); }
@@ -48,7 +52,10 @@ class StoreHistory {
   bool settle();
 
   std::string strays() const;
+  std::string check_read_only();
   std::string check_store();
+  std::expected<std::uint64_t, std::string> check_served();
+  std::map<std::string, std::vector<std::uint8_t>> all_contents() const;
   std::string check_copy(const std::string& directory, bool promised, std::uint64_t at_least);
   std::string check_base();
 

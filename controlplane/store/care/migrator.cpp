@@ -213,7 +213,7 @@ void Migrator::run() {
   std::unique_lock lock(mutex_);
   while (!stop_.load()) {
     lock.unlock();
-    const bool wanted = core_.version()->old.has_value();
+    const bool wanted = core_.opened() && core_.version()->old.has_value();
     const Status done = wanted ? move() : Status{};
     lock.lock();
     failure_ = done || stop_.load() ? "" : "migration failed: " + done.error().message();

@@ -96,6 +96,7 @@ void Compactor::run_thread(Work work) {
   std::uint64_t seen = 0;
   while (!stop_.load()) {
     if (work == Work::kFlush) {
+      if (!core_.opened() && core_.finish_opening()) notify();
       bound_log();
       observe_urgency();
     } else {
@@ -118,6 +119,7 @@ void Compactor::run_thread(Work work) {
 // The version is read without the lock, so what it shows may be taken, or gone, by the time the
 // lock is held: then it is read again.
 std::optional<Compactor::Job> Compactor::take(Work work) {
+  if (!core_.opened()) return std::nullopt;
   for (;;) {
     std::unique_lock lock(mutex_);
     const std::uint64_t events = events_;
@@ -357,6 +359,7 @@ void Compactor::start_for_reads(std::size_t trees) {
 }
 
 Status Compactor::drain() {
+  if (const Status ready = core_.check_opened(); !ready) return ready;
   core_.seal_all();
   std::unique_lock lock(mutex_);
   const std::uint64_t failures = failures_;
@@ -376,6 +379,7 @@ Status Compactor::drain() {
 }
 
 Status Compactor::compact_tree(std::size_t tree, Pace pace) {
+  if (const Status ready = core_.check_opened(); !ready) return ready;
   for (;;) {
     std::unique_lock lock(mutex_);
     const std::uint64_t events = events_;

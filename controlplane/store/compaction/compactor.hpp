@@ -1,7 +1,8 @@
 // Background work: one thread writes sealed overlays out as segments, `workers` threads merge
 // segments as the policy says. What a job makes becomes part of the index in one manifest; a job
 // that is killed leaves a file that nobody names, which the next open removes. Failures (a full
-// disk) are kept, shown, and the job is tried again.
+// disk) are kept, shown, and the job is tried again. An opening that could not write is the first
+// job: until it is done there is no other.
 #pragma once
 
 #include <atomic>

@@ -138,8 +138,15 @@ class LogWriter {
   // call the log. On failure the sequence is 0.
   using Done = std::function<void(const Status&, std::uint64_t first_sequence)>;
 
-  // Cuts what `end` says is torn, then begins a new file there.
+  // Cuts what `end` says is torn, then begins a new file there, and takes writes.
   static Result<std::unique_ptr<LogWriter>> create(Fs& fs, LogOptions options, const LogEnd& end);
+  // The same in steps, for a disk that may take no writes yet: touches nothing and refuses
+  // everything until begin() has worked and open(true) was called. One thread calls the two.
+  static std::unique_ptr<LogWriter> create_waiting(Fs& fs, LogOptions options, LogEnd end);
+  // To be tried again after an error; does nothing once it has worked.
+  Status begin();
+  // Takes writes from now on; or refuses everything with that error, for the time being.
+  void open(const Status& status);
   // Commits what was submitted; syncs; leaves a mark that says so.
   ~LogWriter();
 

@@ -14,6 +14,21 @@ using log_format::FileHeader;
 using log_format::kFileHeader;
 using log_format::salt_of;
 
+// What the kernel could not write it drops, and reports once: what is read back meanwhile, and was
+// served, may not be on the disk. kInternal: waiting for room does not help.
+std::unexpected<Error> LogFiles::give_up(const Error& error) {
+  given_up_ = Error(ErrorCode::kInternal,
+                    "the log takes no writes until the store is opened anew: " + error.message(),
+                    ErrorOrigin::kStore);
+  return std::unexpected(*given_up_);
+}
+
+Status LogFiles::sync_names() {
+  auto done = fs_.sync_dir(options_.directory);
+  if (!done && !is_full_or_read_only(done.error())) return give_up(done.error());
+  return done;
+}
+
 // Later files first, then the torn one: whenever the power goes, the log ends at the same place.
 Status LogFiles::cut(const LogEnd& end) {
   auto names = fs_.list(options_.directory);
@@ -28,7 +43,7 @@ Status LogFiles::cut(const LogEnd& end) {
     removed = true;
   }
   if (removed) {
-    if (auto done = fs_.sync_dir(options_.directory); !done) return done;
+    if (auto done = sync_names(); !done) return done;
   }
   for (const auto& kept : end.files) {
     auto file = fs_.open(path(kept.base), OpenMode::kWrite);
@@ -39,7 +54,7 @@ Status LogFiles::cut(const LogEnd& end) {
       if (auto done = (*file)->truncate(kept.length); !done) return done;
     }
     // A process that was killed may have left it to the kernel.
-    if (auto done = timed_sync(**file); !done) return done;
+    if (auto done = timed_sync(**file); !done) return give_up(done.error());
   }
   return {};
 }
@@ -56,7 +71,12 @@ Status LogFiles::create(const std::string& path, std::uint64_t base, std::uint64
 }
 
 Status LogFiles::open(const LogEnd& end) {
+  if (given_up_) return std::unexpected(*given_up_);
   if (auto done = cut(end); !done) return done;
+  return begin_first(end);
+}
+
+Status LogFiles::begin_first(const LogEnd& end) {
   // By rename: a name that is there is a file that is whole, and a log that was there once is never
   // without a file.
   const std::string name = path(end.position);
@@ -69,7 +89,7 @@ Status LogFiles::open(const LogEnd& end) {
   if (auto done = create(temporary, end.position, end.next_sequence, file); !done) return done;
   if (auto done = timed_sync(*file); !done) return done;
   if (auto done = fs_.rename(temporary, name); !done) return done;
-  if (auto done = fs_.sync_dir(options_.directory); !done) return done;
+  if (auto done = sync_names(); !done) return done;
 
   const std::lock_guard lock(mutex_);
   for (const auto& kept : end.files)

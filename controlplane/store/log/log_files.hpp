@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,9 @@ class LogFiles {
  public:
   LogFiles(Fs& fs, const LogOptions& options) : fs_(fs), options_(options) {}
 
-  // Cuts what is torn, makes durable what is kept, begins a file there.
+  // Cuts what is torn, makes durable what is kept, begins a file there: nothing is written behind
+  // a torn end before the cut is on the disk. To be tried again after an error, each step does no
+  // harm twice; but once a sync failed, which a second one would hide, for ever the same error.
   Status open(const LogEnd& end);
 
   // After an error the end is where it was.
@@ -60,6 +63,9 @@ class LogFiles {
     return options_.directory + "/" + log_file_name(base);
   }
   Status cut(const LogEnd& end);
+  Status begin_first(const LogEnd& end);
+  std::unexpected<Error> give_up(const Error& error);
+  Status sync_names();
   Status create(const std::string& path, std::uint64_t base, std::uint64_t first_sequence,
                 std::shared_ptr<File>& file);
   void reserve(std::uint64_t end);
@@ -75,8 +81,9 @@ class LogFiles {
   std::uint64_t base_ = 0;
   std::uint64_t reserved_ = 0;
   std::uint32_t salt_ = 0;
-  bool tail_ = false;     // a failed write may have left something behind the end
-  std::string leftover_;  // a failed begin_file() may have left this
+  bool tail_ = false;              // a failed write may have left something behind the end
+  std::string leftover_;           // a failed begin_file() may have left this
+  std::optional<Error> given_up_;  // by open()
 
   std::mutex sync_mutex_;  // one sync at a time; taken before mutex_
   mutable std::mutex mutex_;

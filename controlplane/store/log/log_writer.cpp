@@ -32,10 +32,11 @@ Status too_long(std::size_t bytes) {
 
 class LogWriter::Impl {
  public:
-  Impl(Fs& fs, LogOptions options) : options_(std::move(options)), files_(fs, options_) {}
+  Impl(Fs& fs, LogOptions options, LogEnd end);
   ~Impl();
 
-  Status open(const LogEnd& end);
+  Status begin();
+  void open(const Status& status);
   Status commit(ByteView payload, std::uint32_t operations, const Done& done);
   void submit(Buffer payload, std::uint32_t operations, Done done);
   Status sync();
@@ -84,9 +85,10 @@ class LogWriter::Impl {
   void close();
 
   const LogOptions options_;
+  const LogEnd end_;  // of what was there before
   LogFiles files_;
-  bool opened_ = false;
-  Buffer buffer_;  // the leader's
+  bool begun_ = false;  // of whoever opens
+  Buffer buffer_;       // the leader's
 
   mutable std::mutex mutex_;
   std::deque<Pending> waiting_;
@@ -96,7 +98,7 @@ class LogWriter::Impl {
   bool stopping_ = false;
   bool sync_wanted_ = false;          // there is something for the sync thread
   std::uint64_t unsynced_bytes_ = 0;  // the leader's: since kNever wanted the last sync
-  std::uint64_t next_sequence_ = 1;
+  std::uint64_t next_sequence_;
   Status refused_;
   LogMetrics metrics_;
   std::condition_variable space_;
@@ -106,13 +108,27 @@ class LogWriter::Impl {
   std::thread sync_thread_;
 };
 
-Status LogWriter::Impl::open(const LogEnd& end) {
-  if (auto opened = files_.open(end); !opened) return opened;
-  next_sequence_ = end.next_sequence;
-  opened_ = true;
+LogWriter::Impl::Impl(Fs& fs, LogOptions options, LogEnd end)
+    : options_(std::move(options)),
+      end_(std::move(end)),
+      files_(fs, options_),
+      next_sequence_(end_.next_sequence),
+      refused_(fail(ErrorCode::kUnavailable, "the log is not open yet", ErrorOrigin::kStore)) {
   log_thread_ = std::thread([this] { log_thread(); });
   if (options_.fsync != Fsync::kEach) sync_thread_ = std::thread([this] { sync_thread(); });
-  return {};
+}
+
+// Nobody else looks at the files before open(): everything is refused.
+Status LogWriter::Impl::begin() {
+  if (begun_) return {};
+  const Status opened = files_.open(end_);
+  begun_ = opened.has_value();
+  return opened;
+}
+
+void LogWriter::Impl::open(const Status& status) {
+  const std::lock_guard lock(mutex_);
+  refused_ = status;
 }
 
 LogWriter::Impl::~Impl() {
@@ -124,7 +140,7 @@ LogWriter::Impl::~Impl() {
   wake_sync_.notify_all();
   if (log_thread_.joinable()) log_thread_.join();
   if (sync_thread_.joinable()) sync_thread_.join();
-  if (opened_) close();
+  close();
 }
 
 // The mark says that everything before it was synced, so that later damage cannot pass for a torn
@@ -373,14 +389,26 @@ void LogWriter::Impl::sync_thread() {
 
 Result<std::unique_ptr<LogWriter>> LogWriter::create(Fs& fs, LogOptions options,
                                                      const LogEnd& end) {
-  auto impl = std::make_unique<Impl>(fs, std::move(options));
-  if (auto opened = impl->open(end); !opened) return std::unexpected(std::move(opened.error()));
+  auto log = create_waiting(fs, std::move(options), end);
+  if (auto begun = log->begin(); !begun) return std::unexpected(std::move(begun.error()));
+  log->open({});
+  return log;
+}
+
+std::unique_ptr<LogWriter> LogWriter::create_waiting(Fs& fs, LogOptions options, LogEnd end) {
+  auto impl = std::make_unique<Impl>(fs, std::move(options), std::move(end));
   return std::unique_ptr<LogWriter>(new LogWriter(std::move(impl)));
 }
 
 LogWriter::LogWriter(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
 LogWriter::~LogWriter() = default;
 
+Status LogWriter::begin() {
+  return impl_->begin();
+}
+void LogWriter::open(const Status& status) {
+  impl_->open(status);
+}
 Status LogWriter::commit(ByteView payload, std::uint32_t operations, const Done& done) {
   return impl_->commit(payload, operations, done);
 }

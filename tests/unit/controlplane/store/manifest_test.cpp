@@ -124,7 +124,10 @@ class ManifestStoreTest : public testing::Test {
   std::unique_ptr<ManifestStore> open() {
     auto store = ManifestStore::open(disk_, "/s", small());
     EXPECT_TRUE(store) << store.error().message();
-    return store ? std::move(*store) : nullptr;
+    if (!store) return nullptr;
+    const Status settled = (*store)->settle();
+    EXPECT_TRUE(settled) << settled.error().message();
+    return std::move(*store);
   }
   void make(const std::string& path) {
     auto file = disk_.open(path, OpenMode::kCreate);
@@ -224,7 +227,8 @@ TEST(ManifestCrash, EveryOperation) {
       for (int life = 0; life < 3; ++life) {
         auto fresh = small();
         fresh.layouts[0].trees[0].segments.clear();
-        if (auto store = ManifestStore::open(disk, "/s", fresh)) {
+        auto store = ManifestStore::open(disk, "/s", fresh);
+        if (store && (*store)->settle()) {
           promised = std::max<std::uint64_t>(promised, 1);
           for (int step = 0; step < 3; ++step) {
             auto next = (*store)->current();
