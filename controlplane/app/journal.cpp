@@ -174,7 +174,12 @@ void Journal::finish() {
 void Journal::tick() {
   if (!failing_ || in_flight_ > 0 || clock_().monotonic_ns < retry_ns_) return;
   if (!agents_.empty() || !peers_.empty()) return write_one();
-  set_failing({});  // what failed is gone: nothing is owed
+  set_failing(health_());  // what failed is gone: nothing is owed
+}
+
+void Journal::watch(Health health) {
+  health_ = std::move(health);
+  set_failing(health_());
 }
 
 JournalInfo Journal::info() const {

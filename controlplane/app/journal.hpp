@@ -4,6 +4,7 @@
 //
 // When the disk fails, nothing that was to be written is forgotten: it is tried again every second,
 // and what has changed meanwhile is written as it is then. Until that works new agents are refused.
+// An index that could be opened but takes no writes is the same, from the start.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +39,8 @@ class Journal final : public RegistryJournal {
   // Runs something on the control thread, soon. Any thread.
   using Post = std::function<void(std::function<void()>)>;
   using Clock = std::function<Time()>;
+  // Why the index refuses all writes at present, without trying one.
+  using Health = std::function<Status()>;
 
   Journal(Registry& registry, Forwarding& forwarding, Write write, Post post, Clock clock);
 
@@ -56,6 +59,8 @@ class Journal final : public RegistryJournal {
   JournalInfo info() const;
   // It fails, or works again; for people.
   void on_state(std::function<void(const Status&)> tell) { tell_ = std::move(tell); }
+  // Asked now, and when nothing is left to be written that would tell.
+  void watch(Health health);
 
  private:
   struct Key {
@@ -104,6 +109,7 @@ class Journal final : public RegistryJournal {
   std::optional<Error> failing_;
   std::uint64_t retry_ns_ = 0;
   std::function<void(const Status&)> tell_;
+  Health health_ = [] { return Status{}; };
 };
 
 // How a peer is written: version (1), UDP port (2), address (16).

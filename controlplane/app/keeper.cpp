@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "config/process/log.hpp"
+#include "controlplane/store/manifest.hpp"
 #include "sluice/base/clock.hpp"
 
 namespace sluice::controlplane {
@@ -53,6 +54,10 @@ std::unexpected<Error> with_remedy(Error error, const std::string& folder) {
     case ErrorCode::kExhausted:
       remedy = fmt::format("; make room on the file system of {}", folder);
       break;
+    case ErrorCode::kPermissionDenied:
+      if (store::is_full_or_read_only(error))
+        remedy = fmt::format("; mount the file system of {} for writing", folder);
+      break;
     default:
       break;
   }
@@ -65,10 +70,14 @@ void tell(const Status& status) {
     spdlog::info("event=store_works");
     return;
   }
+  const Error& error = status.error();
   spdlog::error(
       "event=store_failed error={} effect=\"new agents are refused, known ones go on; what was "
-      "confirmed is safe\" remedy=\"make room or mend the disk; it goes on by itself\"",
-      quoted_value(status.error().message()));
+      "confirmed is safe\" remedy=\"{}\"",
+      quoted_value(error.message()),
+      error.retryable() ? "make room or mend the disk; it goes on by itself"
+                        : "mend the disk; when it does not go on by itself, restart "
+                          "sluice-controlplane");
 }
 
 }  // namespace
@@ -89,8 +98,8 @@ Result<std::unique_ptr<Keeper>> Keeper::open(const config::Config& config) {
   const std::string& folder = config.store.directory;
   auto fs = store::make_posix_fs();
   auto options = options_of(config.store);
-  const auto names = fs->list(folder);
-  const bool was_there = names && !names->empty();
+  const auto manifest = fs->exists(fmt::format("{}/{}", folder, store::kManifestName));
+  const bool was_there = manifest.value_or(true);
   // A store has its own key; a new one gets that of the state folder, which the dataplane may have
   // already.
   if (!was_there) {
@@ -115,6 +124,7 @@ void Keeper::attach(Registry& registry, Forwarding& forwarding, asio::io_context
       [&io](std::function<void()> work) { asio::post(io, std::move(work)); },
       [] { return Time{monotonic_ns(), realtime_ns()}; });
   journal_->on_state(tell);
+  journal_->watch([this] { return index_->health(); });
   registry.set_journal(journal_.get());
 }
 

@@ -20,7 +20,8 @@ namespace sluice::controlplane {
 class Keeper {
  public:
   // Opens the index, or makes a new one under the key of the state folder. The error names the
-  // folder or file and what to do.
+  // folder or file and what to do. An index that is there opens on a full or read-only disk, too:
+  // it is as when the disk fills while it runs.
   static Result<std::unique_ptr<Keeper>> open(const config::Config& config);
   ~Keeper();
   Keeper(const Keeper&) = delete;

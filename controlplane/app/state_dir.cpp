@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/sha.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string_view>
 
@@ -33,6 +35,10 @@ class Descriptor {
   }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
   int get() const { return fd_; }
   int release() { return std::exchange(fd_, -1); }
 
@@ -124,6 +130,16 @@ Status check_key_file(const std::string& path, int fd) {
   return {};
 }
 
+// "?" when that cannot be read, or is from before: on a read-only or full disk the holder could not
+// write its own number.
+std::string holder_of(int fd) {
+  std::array<char, 16> text{};
+  const auto got = ::read(fd, text.data(), text.size() - 1);
+  const long pid = got > 0 ? std::strtol(text.data(), nullptr, 10) : 0;
+  if (pid <= 0 || (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH)) return "?";
+  return std::to_string(pid);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LockFile>> LockFile::take(const std::string& folder,
@@ -131,23 +147,23 @@ Result<std::unique_ptr<LockFile>> LockFile::take(const std::string& folder,
   if (auto ok = make_folder(folder); !ok) return std::unexpected(ok.error());
   const std::string path = folder + "/" + name;
   Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-  if (file.get() < 0) return system_error("opening " + path, errno);
+  if (file.get() < 0) {
+    const int error = errno;
+    // On a read-only disk the file that is there can be locked all the same.
+    if (error == EROFS) file = Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0) return system_error("opening " + path, error);
+  }
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return system_error("locking " + path, errno);
-    std::array<char, 16> other{};
-    const auto got = ::read(file.get(), other.data(), other.size() - 1);
-    std::string pid = got > 0 ? std::string(other.data()) : "?";
-    std::erase(pid, '\n');
+    const std::string pid = holder_of(file.get());
     return fail(ErrorCode::kAlreadyExists,
                 fmt::format("another control plane uses {} (process {}); stop it first, or give "
                             "this one folders of its own (router.state-dir, router.run-dir)",
                             folder, pid));
   }
+  // The number is only for people: a disk that takes no writes must not keep the router away.
   const std::string pid = fmt::format("{}\n", ::getpid());
-  if (::ftruncate(file.get(), 0) != 0 ||
-      ::write(file.get(), pid.data(), pid.size()) != static_cast<ssize_t>(pid.size())) {
-    return system_error("writing " + path, errno);
-  }
+  if (::ftruncate(file.get(), 0) == 0) (void)!::pwrite(file.get(), pid.data(), pid.size(), 0);
   return std::unique_ptr<LockFile>(new LockFile(file.release()));
 }
 

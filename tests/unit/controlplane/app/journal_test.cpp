@@ -204,6 +204,30 @@ TEST_F(JournalTest, RecoversByItselfAndOwesNothing) {
   EXPECT_TRUE(enroll("a/b/c/3"));
 }
 
+TEST_F(JournalTest, AnIndexThatTakesNoWritesIsAFailureFromTheStart) {
+  Status health = full();
+  journal_.watch([&] { return health; });
+  EXPECT_EQ(told_, std::vector<std::string>{"no space left on device"});
+  EXPECT_EQ(journal_.info().error, "no space left on device");
+  const auto refused = enroll("a/b/c/1");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kUnavailable);
+  // Nothing is owed, and still nothing may be promised.
+  now_.monotonic_ns += 2 * kNsPerSecond;
+  journal_.tick();
+  EXPECT_FALSE(enroll("a/b/c/1"));
+  EXPECT_EQ(told_.size(), 1u) << "said once";
+  health = {};
+  EXPECT_FALSE(enroll("a/b/c/1")) << "asked once a second";
+  now_.monotonic_ns += 2 * kNsPerSecond;
+  journal_.tick();
+  EXPECT_EQ(told_.back(), "works");
+  EXPECT_TRUE(enroll("a/b/c/1"));
+  EXPECT_EQ(under_way(), 1u);
+  complete();
+  EXPECT_TRUE(has("a/b/c/1"));
+}
+
 TEST_F(JournalTest, AChangeWhileABatchIsUnderWayIsWrittenAgain) {
   ASSERT_TRUE(enroll("a/b/c/1"));
   ASSERT_EQ(under_way(), 1u);
