@@ -58,9 +58,7 @@ Error damaged_error(const SegmentHandle& segment) {
 }
 
 Core::Core(Fs& fs, IndexOptions options)
-    : fs_(fs),
-      options_(std::move(options)),
-      overlays_(std::make_shared<OverlayPool>(options_.overlay_bytes)) {}
+    : fs_(fs), options_(std::move(options)), overlays_(std::make_shared<OverlayPool>()) {}
 
 Core::~Core() = default;
 

@@ -1,8 +1,9 @@
-// Overlays that are used again: empty as new ones, no more than may be kept, none for ever.
+// Overlays that are used again: empty as new ones, no more than were needed lately.
 #include "controlplane/store/overlay/overlay_pool.hpp"
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 #include <memory>
 
@@ -43,7 +44,7 @@ std::uint64_t fill(Overlay& overlay) {
 }
 
 TEST(OverlayPool, WhatComesBackIsAsGoodAsNew) {
-  const auto pool = std::make_shared<OverlayPool>(kBytes);
+  const auto pool = std::make_shared<OverlayPool>();
   auto overlay = pool->take(Form::kCompact, kBytes);
   const Overlay* const first = overlay.get();
   const std::uint64_t keys = fill(*overlay);
@@ -67,7 +68,7 @@ TEST(OverlayPool, WhatComesBackIsAsGoodAsNew) {
 }
 
 TEST(OverlayPool, OneOfAnotherFormOrSizeIsNotTaken) {
-  const auto pool = std::make_shared<OverlayPool>(4 * kBytes);
+  const auto pool = std::make_shared<OverlayPool>();
   const Overlay* const spare = pool->take(Form::kCompact, kBytes).get();
   ASSERT_EQ(pool->spares(), 1U);
   const auto exact = pool->take(Form::kExact, kBytes);
@@ -78,42 +79,52 @@ TEST(OverlayPool, OneOfAnotherFormOrSizeIsNotTaken) {
   EXPECT_EQ(pool->take(Form::kCompact, kBytes).get(), spare);
 }
 
-TEST(OverlayPool, KeepsNoMoreThanItMayAndTheNewest) {
-  const auto pool = std::make_shared<OverlayPool>(2 * kBytes);
-  auto a = pool->take(Form::kCompact, kBytes);
-  auto b = pool->take(Form::kExact, kBytes);
-  auto c = pool->take(Form::kExact, kBytes);
-  const Overlay* const last = c.get();
-  a.reset();
-  b.reset();
-  c.reset();
-  EXPECT_EQ(pool->spares(), 2U);  // the compact one went
-  EXPECT_NE(pool->take(Form::kExact, kBytes), nullptr);
-  EXPECT_EQ(pool->spares(), 2U);
-  // A large one alone may stay, too.
-  const Overlay* const large = pool->take(Form::kExact, 3 * kBytes).get();
-  EXPECT_EQ(pool->spares(), 1U);
-  EXPECT_EQ(pool->take(Form::kExact, 3 * kBytes).get(), large);
-  EXPECT_NE(large, last);
+void tick_for(OverlayPool& pool, int seconds) {
+  for (int second = 0; second < seconds; ++second)
+    pool.tick();
 }
 
-TEST(OverlayPool, SparesThatNobodyTakesAreFreed) {
-  const auto pool = std::make_shared<OverlayPool>(4 * kBytes);
-  pool->take(Form::kCompact, kBytes).reset();
-  for (int second = 0; second < 9; ++second)
-    pool->tick();
+TEST(OverlayPool, KeepsWhatWasNeededLately) {
+  const auto pool = std::make_shared<OverlayPool>();
+  auto take = [&] { return pool->take(Form::kCompact, kBytes); };
+  {
+    const std::array busy = {take(), take(), take(), take()};
+  }
+  EXPECT_EQ(pool->spares(), 4U);
+  tick_for(*pool, 10);
+  EXPECT_EQ(pool->spares(), 4U);  // in this window there were none at first
+  {
+    const std::array less_busy = {take(), take(), take()};
+  }
+  tick_for(*pool, 10);
+  EXPECT_EQ(pool->spares(), 3U);
+  {
+    const auto one = take();
+    tick_for(*pool, 9);
+    EXPECT_EQ(pool->spares(), 2U);
+  }
+  tick_for(*pool, 1);
   EXPECT_EQ(pool->spares(), 1U);
-  pool->take(Form::kCompact, kBytes).reset();  // begins anew
-  for (int second = 0; second < 9; ++second)
-    pool->tick();
-  EXPECT_EQ(pool->spares(), 1U);
-  pool->tick();
+  tick_for(*pool, 10);
   EXPECT_EQ(pool->spares(), 0U);
-  EXPECT_NE(pool->take(Form::kCompact, kBytes), nullptr);
+  EXPECT_NE(take(), nullptr);
+}
+
+TEST(OverlayPool, WhatNobodyCanTakeGoesFirst) {
+  const auto pool = std::make_shared<OverlayPool>();
+  pool->take(Form::kExact, kBytes).reset();
+  pool->take(Form::kCompact, kBytes).reset();
+  ASSERT_EQ(pool->spares(), 2U);
+  tick_for(*pool, 10);
+  pool->take(Form::kCompact, kBytes).reset();
+  tick_for(*pool, 10);
+  ASSERT_EQ(pool->spares(), 1U);
+  (void)pool->take(Form::kCompact, kBytes);
+  EXPECT_EQ(pool->spares(), 1U);  // it was the compact one
 }
 
 TEST(OverlayPool, OverlaysMayOutliveTheirOwner) {
-  auto pool = std::make_shared<OverlayPool>(kBytes);
+  auto pool = std::make_shared<OverlayPool>();
   const auto overlay = pool->take(Form::kCompact, kBytes);
   pool.reset();
   put(*overlay, 1);
