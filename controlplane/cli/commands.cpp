@@ -114,10 +114,16 @@ constexpr Option kEstimateOptions[] = {
     {"per-agent", "N", Form::kValue, Kind::kNumber, "capabilities that an agent offers", "1"},
     {"lanes", "N", Form::kValue, Kind::kCount, "as configured: store.lanes", "4"},
     {"no-base", "", Form::kFlag, Kind::kText, "without a base segment: store.base is off"},
+    {"hosts", "N", Form::kValue, Kind::kCount,
+     "addresses that they live at; default: each at its own, as far as a router can know so many"},
+    {"mbufs", "N", Form::kValue, Kind::kCount, "as configured: dataplane.mbufs", "32768"},
     {"memory", "BYTES", Form::kValue, Kind::kBytes,
-     "what the machine has for the router; the rest is divided over the caches"},
+     "what the machine has for the router; fails when the fleet does not fit"},
+    {"caches", "", Form::kFlag, Kind::kText,
+     "divide what is left of --memory over caches that agents or gateways in front of the router "
+     "keep; the router has none"},
     {"measured", "CACHE:LOOKUPS:HITS:ENTRIES", Form::kRepeated, Kind::kText,
-     "what was seen of the cache positive, negative or capability; with all three the division "
+     "what was seen of such a cache: positive, negative or capability; with all three the division "
      "follows them"}};
 
 // Of ping, send and listen.
@@ -268,7 +274,7 @@ constexpr Command kCommands[] = {
      kNoParameters, kExportOptions, store_export},
     {"store", "delete", "end all agents of a tenant and forget everything of it, for good",
      kNoParameters, kDeleteOptions, store_delete},
-    {"store", "estimate", "memory and disk that a fleet takes, and the best division of caches",
+    {"store", "estimate", "memory and disk that a fleet takes, and the configuration that holds it",
      kNoParameters, kEstimateOptions, store_estimate},
     {"stats", "", "counters of ports and workers; rates with --watch", kNoParameters, kStatsOptions,
      stats},

@@ -63,6 +63,12 @@ last_request_ns and moves; "departed" for an agent that has left within the last
 last_request_ns and until_ns; "bytes" with key_hex, value_hex and error for what is not known or
 damaged.
 Agents of the configuration are not in the store, and so not in an export.
+.SH ESTIMATES
+store estimate prints a block of configuration: put its lines into the sections of the same names,
+then check the file with config check. What each number is made of, margins included, stands beside
+it. The more agents register themselves, the longer their leases must be for the router to answer
+all renewals. The packet buffers that it counts on are those of \-\-mbufs, with an MTU of 2026 at
+most.
 .SH EXIT STATUS
 .TP
 .B 0
@@ -70,8 +76,8 @@ Done.
 .TP
 .B 1
 Failed: the reason is on standard error. Also when a route lookup finds no route, a checked
-configuration is wrong, a ping got no answer, fewer messages were sent or received than asked for,
-or standard output cannot be written.
+configuration is wrong, a fleet does not fit into the memory given, a ping got no answer, fewer
+messages were sent or received than asked for, or standard output cannot be written.
 .TP
 .B 2
 Wrong usage.
@@ -85,6 +91,7 @@ sluice listen \-\-name acme/prod/translate/7 \-\-tenant 1 \-\-token\-file transl
 sluice send acme/prod/translate/7 \-\-name acme/test/sender/1 \-\-tenant 1 \e
     \-\-count 10k \-\-rate 1k \-\-token\-file sender.token \-\-router 10.0.0.1
 sluice trace \-\-destination acme/prod/translate/7
+sluice store estimate \-\-agents 10M \-\-capabilities 1000 \-\-hosts 5000 \-\-memory 24G
 .fi
 .SH FILES
 .TP

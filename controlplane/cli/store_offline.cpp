@@ -1,17 +1,14 @@
-// store restore, verify and salvage of a folder, estimate: what needs no control plane, and most of
-// it must not have one. The only file of the command that works with the store itself.
+// store restore, verify and salvage of a folder: what must not have a control plane. The only file
+// of the command that works with the store itself.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <charconv>
 #include <filesystem>
 
 #include "controlplane/cli/context.hpp"
 #include "controlplane/cli/handlers.hpp"
 #include "controlplane/cli/progress.hpp"
-#include "controlplane/cli/values.hpp"
 #include "controlplane/store/care/salvage.hpp"
-#include "controlplane/store/estimator.hpp"
 #include "controlplane/store/file/fs.hpp"
 #include "controlplane/store/maintenance.hpp"
 #include "controlplane/store/manifest.hpp"
@@ -201,128 +198,6 @@ void print_salvaged(Context& c, const store::SalvageReport& report, const std::s
   c.print(text);
 }
 
-// --- estimate -----------------------------------------------------------------------------------
-
-constexpr std::string_view kMeasuredForm =
-    "positive, negative or capability, then lookups, hits and entries, like "
-    "positive:1000000:820000:65536";
-
-Result<std::uint64_t> digits(std::string_view text) {
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error == std::errc{} && end == text.data() + text.size() && !text.empty()) return number;
-  return wrong_usage(fmt::format("--measured: '{}' is not a number", text));
-}
-
-using Uses = std::array<store::CacheUse, store::kCaches>;
-
-// "positive:LOOKUPS:HITS:ENTRIES"
-Status take_measured(std::string_view text, Uses& uses) {
-  std::vector<std::string_view> parts;
-  for (auto rest = text;;) {
-    const auto colon = rest.find(':');
-    parts.push_back(rest.substr(0, colon));
-    if (colon == std::string_view::npos) break;
-    rest.remove_prefix(colon + 1);
-  }
-  for (std::size_t i = 0; parts.size() == 4 && i < store::kCaches; ++i) {
-    if (parts[0] != to_string(static_cast<store::Cache>(i))) continue;
-    std::array<std::uint64_t, 3> numbers{};
-    for (std::size_t n = 0; n < 3; ++n) {
-      const auto number = digits(parts[n + 1]);
-      if (!number) return std::unexpected(number.error());
-      numbers[n] = *number;
-    }
-    if (numbers[1] > numbers[0]) return wrong_usage("--measured: more hits than lookups");
-    uses[i].lookups = static_cast<double>(numbers[0]);
-    uses[i].hits = static_cast<double>(numbers[1]);
-    uses[i].entries = numbers[2];
-    return {};
-  }
-  return wrong_usage(fmt::format("--measured: '{}' is not {}", text, kMeasuredForm));
-}
-
-struct Plan {
-  store::Estimate estimate;
-  bool has_memory = false;
-  std::uint64_t memory = 0;
-  std::uint64_t needed = 0;  // in memory
-  std::uint64_t left = 0;    // for caches
-  std::array<store::CacheShare, store::kCaches> shares;
-};
-
-constexpr store::Place kPlaces[] = {store::Place::kControlPlane, store::Place::kDataplane,
-                                    store::Place::kDisk};
-
-std::string render(const Plan& plan, const Paint& paint) {
-  Table table({"WHERE", "WHAT", ">BYTES", "MADE OF"});
-  for (const auto place : kPlaces) {
-    for (const auto& item : plan.estimate.items) {
-      if (item.place != place) continue;
-      table.row({std::string(to_string(place)), std::string(item.name), bytes_text(item.bytes),
-                 std::string(item.why)});
-    }
-    table.row(
-        {std::string(to_string(place)), "in all", bytes_text(plan.estimate.total(place)), ""});
-  }
-  std::string text = table.text(paint);
-  if (!plan.has_memory) return text;
-  if (plan.needed > plan.memory) {
-    return text + fmt::format("\n{}: {} of memory are needed, {} are there\n",
-                              paint.bad("does not fit"), bytes_text(plan.needed),
-                              bytes_text(plan.memory));
-  }
-  text += fmt::format("\n{} of {} are left for caches, best divided so:\n\n", bytes_text(plan.left),
-                      bytes_text(plan.memory));
-  Table caches({"CACHE", ">SHARE", ">BYTES", ">ENTRIES", ">HITS"});
-  for (std::size_t i = 0; i < store::kCaches; ++i) {
-    const auto& share = plan.shares[i];
-    caches.row({std::string(to_string(static_cast<store::Cache>(i))),
-                fmt::format("{:.1f} %", 100 * share.share), bytes_text(share.bytes),
-                with_commas(share.entries),
-                share.expected_ratio ? fmt::format("{:.1f} %", 100 * *share.expected_ratio) : "-"});
-  }
-  return text + caches.text(paint);
-}
-
-std::string render_json(const Plan& plan) {
-  JsonWriter json;
-  json.begin_object().key("items").begin_array();
-  for (const auto& item : plan.estimate.items) {
-    json.begin_object()
-        .member("place", std::string(to_string(item.place)))
-        .member("name", item.name)
-        .member("bytes", item.bytes)
-        .member("made_of", item.why)
-        .end_object();
-  }
-  json.end_array();
-  json.member("control_plane_bytes", plan.estimate.total(store::Place::kControlPlane));
-  json.member("dataplane_bytes", plan.estimate.total(store::Place::kDataplane));
-  json.member("disk_bytes", plan.estimate.total(store::Place::kDisk));
-  if (plan.has_memory) {
-    json.member("memory_bytes", plan.memory).member("fits", plan.needed <= plan.memory);
-    json.member("cache_bytes", plan.left).key("caches").begin_array();
-    for (std::size_t i = 0; plan.needed <= plan.memory && i < store::kCaches; ++i) {
-      const auto& share = plan.shares[i];
-      json.begin_object()
-          .member("cache", to_string(static_cast<store::Cache>(i)))
-          .member("share", share.share)
-          .member("bytes", share.bytes)
-          .member("entries", share.entries)
-          .key("expected_hit_ratio");
-      if (share.expected_ratio) {
-        json.value(*share.expected_ratio);
-      } else {
-        json.null();
-      }
-      json.end_object();
-    }
-    json.end_array();
-  }
-  return json.end_object().take();
-}
-
 }  // namespace
 
 Outcome store_restore(Context& c) {
@@ -404,31 +279,6 @@ Outcome store_salvage(Context& c) {
   }
   print_salvaged(c, *report, to);
   return kDone;
-}
-
-Outcome store_estimate(Context& c) {
-  store::FleetSize fleet{.agents = c.args.number("agents"),
-                         .capabilities = c.args.number("capabilities"),
-                         .lanes = static_cast<std::uint32_t>(
-                             std::min<std::uint64_t>(c.args.number("lanes"), UINT32_MAX)),
-                         .base = !c.args.has("no-base")};
-  fleet.capabilities_per_agent = static_cast<double>(c.args.number("per-agent"));
-  auto estimate = store::estimate(fleet);
-  if (!estimate) return std::unexpected(estimate.error());
-  Plan plan{.estimate = std::move(*estimate), .has_memory = c.args.has("memory")};
-  plan.needed = plan.estimate.total(store::Place::kControlPlane) +
-                plan.estimate.total(store::Place::kDataplane);
-  // Of ids that nobody has, as many are asked for as the fleet has agents, at the worst.
-  Uses uses{{{.keys = fleet.agents}, {.keys = fleet.agents}, {.keys = fleet.capabilities}}};
-  for (const auto& text : c.args.all("measured"))
-    if (auto taken = take_measured(text, uses); !taken) return std::unexpected(taken.error());
-  if (plan.has_memory) {
-    plan.memory = parse_bytes(c.args.text("memory")).value_or(0);
-    plan.left = plan.memory > plan.needed ? plan.memory - plan.needed : 0;
-    plan.shares = store::split_budget(plan.left, uses);
-  }
-  c.print(c.json ? render_json(plan) : render(plan, c.paint));
-  return plan.has_memory && plan.needed > plan.memory ? kFailed : kDone;
 }
 
 }  // namespace sluice::cli

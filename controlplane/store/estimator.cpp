@@ -33,10 +33,34 @@ constexpr double kCapabilityInMemory = 256;  // and its letters
 constexpr double kMembership = 8;            // of an agent, in the registry
 constexpr double kRoute = 28;
 
-constexpr double kDeltaEntry = 52;  // of rte_hash, keys and table
-constexpr double kGroup = 192;
+// Of rte_hash, at its worst number of buckets; twice, because a table that gets another key is made
+// beside the old one.
+constexpr double kRoutePlace = 2 * 58;
+constexpr double kAdjacency = 64 + 16;
+constexpr double kGroup = 192 + 16;
 constexpr double kGroupMember = 24;
+constexpr double kMbuf = 2176 + 256;                // an MTU of 2026 at most
+constexpr double kRingsAndDpdk = 44.0 * (1 << 20);  // rings of 16 workers
+constexpr std::uint64_t kHugePageBytes = std::uint64_t{2} << 20;
+constexpr std::uint64_t kMemoryStepMb = 64;
 constexpr std::uint64_t kLeastDelta = 100'000;
+constexpr std::uint64_t kLeastRoutes = 1024;
+constexpr std::uint64_t kLeastGroups = 16;
+constexpr std::uint64_t kLeastAdjacencies = 64;
+// What the configuration allows at most.
+constexpr std::uint64_t kMostRoutes = 33'554'432;
+constexpr std::uint64_t kMostAgents = std::uint64_t{1} << 30;
+constexpr std::uint64_t kMostIndex = std::uint64_t{1} << 20;  // adjacencies, groups
+constexpr std::uint64_t kMostLease = 86'400;
+constexpr std::uint64_t kMostPunts = 100'000'000;
+constexpr std::uint64_t kLeastMbufs = 1024;
+constexpr std::uint64_t kMostMbufs = 16'777'216;
+constexpr std::uint64_t kMembersOfGroup = 64;
+constexpr double kMostCapabilities = 32;  // of one agent
+
+constexpr std::uint64_t kLeastLease = 5;
+constexpr std::uint64_t kUsualPunts = 10'000;
+constexpr std::uint64_t kRenewalsPerLease = 3;
 
 std::uint64_t bytes(double value) {
   return static_cast<std::uint64_t>(value + 0.5);
@@ -49,12 +73,52 @@ Status check(const FleetSize& fleet) {
   if (fleet.agents > kMaxEstimateAgents || fleet.capabilities > kMaxEstimateAgents) {
     return refuse(fmt::format("at most {} agents and capabilities", kMaxEstimateAgents));
   }
-  if (!(fleet.capabilities_per_agent >= 0) || fleet.capabilities_per_agent > 1000) {
-    return refuse("capabilities per agent must be 0 to 1000");
+  if (!(fleet.capabilities_per_agent >= 0) || fleet.capabilities_per_agent > kMostCapabilities) {
+    return refuse(fmt::format("capabilities per agent must be 0 to {}", kMostCapabilities));
   }
   if (fleet.name_bytes > 1024) return refuse("names have at most 1024 bytes");
   if (fleet.lanes == 0 || fleet.lanes > 64) return refuse("lanes must be 1 to 64");
+  if (fleet.mbufs < kLeastMbufs || fleet.mbufs > kMostMbufs) {
+    return refuse(fmt::format("packet buffers must be {} to {}", kLeastMbufs, kMostMbufs));
+  }
+  if (fleet.hosts > kMaxEstimateAgents) {
+    return refuse(fmt::format("at most {} hosts", kMaxEstimateAgents));
+  }
   return {};
+}
+
+std::uint64_t with_margin(std::uint64_t number) {
+  return number + number / 16;
+}
+
+double base_bytes(const FleetSize& fleet) {
+  return static_cast<double>(fleet.agents) * (kCompactRecord * kSlotsPerKey + kPilotsPerKey);
+}
+
+double memberships(const FleetSize& fleet) {
+  return fleet.capabilities == 0 ? 0
+                                 : static_cast<double>(fleet.agents) * fleet.capabilities_per_agent;
+}
+
+// What of dataplane.memory-mb is spoken for.
+double reserved_bytes(const FleetSize& fleet, const RouterSizes& sizes) {
+  return static_cast<double>(fleet.mbufs) * kMbuf +
+         static_cast<double>(sizes.routes) * kRoutePlace +
+         static_cast<double>(sizes.adjacencies) * kAdjacency + kRingsAndDpdk;
+}
+
+void at_most(std::uint64_t wanted, std::uint64_t most, std::string_view what,
+             std::vector<std::string>& beyond) {
+  if (wanted > most) beyond.push_back(fmt::format("{} {} at most", most, what));
+}
+
+// Leases so long that renewals stay within half of the punts that a router takes by default. When
+// even the longest are too short for that, more punts.
+void plan_leases(RouterSizes& sizes) {
+  const std::uint64_t renewals = sizes.agents * kRenewalsPerLease;
+  const std::uint64_t usual = kUsualPunts / 2;
+  sizes.lease_s = std::clamp((renewals + usual - 1) / usual, kLeastLease, kMostLease);
+  sizes.punts_per_second = std::clamp(2 * renewals / sizes.lease_s + 1, kUsualPunts, kMostPunts);
 }
 
 }  // namespace
@@ -90,23 +154,80 @@ std::uint64_t Estimate::total(Place place) const noexcept {
   return sum;
 }
 
+RouterSizes router_sizes(const FleetSize& fleet) {
+  RouterSizes sizes;
+  auto& beyond = sizes.beyond;
+  // So that also few may come beside those that are counted.
+  sizes.agents = std::min(with_margin(fleet.agents) + kLeastRoutes, kMostAgents);
+  at_most(fleet.agents, kMostAgents, "agents", beyond);
+  sizes.groups = std::min(with_margin(fleet.capabilities) + kLeastGroups, kMostIndex);
+  at_most(fleet.capabilities, kMostIndex, "different capabilities", beyond);
+  const std::uint64_t hosts = fleet.hosts != 0 ? fleet.hosts : std::min(fleet.agents, kMostIndex);
+  sizes.adjacencies = std::min(with_margin(hosts) + kLeastAdjacencies, kMostIndex);
+  at_most(hosts, kMostIndex, "hosts", beyond);
+
+  // Half of the table is for what comes while a base is built. Capabilities, and the router itself,
+  // are in no base; a thirty-second part of the table is kept for what must not be refused.
+  const std::uint64_t others = sizes.groups + 1;
+  const std::uint64_t delta =
+      fleet.delta_routes != 0 ? fleet.delta_routes : std::max(kLeastDelta, fleet.agents / 10);
+  const std::uint64_t in_table = fleet.base ? std::min(sizes.agents, 2 * delta) : sizes.agents;
+  const std::uint64_t wanted = (with_margin(in_table + others) + kLeastRoutes) / 1024 * 1024;
+  sizes.routes = std::min(wanted, kMostRoutes);
+  if (!fleet.base) at_most(wanted, kMostRoutes, "agents without base segments", beyond);
+  if (fleet.base) sizes.base_delta_max = std::min(delta, (sizes.routes - others) / 2);
+
+  const double reserved = reserved_bytes(fleet, sizes);
+  sizes.memory_mb =
+      (with_margin(bytes(reserved)) / (1 << 20) + kMemoryStepMb) / kMemoryStepMb * kMemoryStepMb;
+  const std::uint64_t base_pages = fleet.base ? bytes(base_bytes(fleet)) / kHugePageBytes + 1 : 0;
+  sizes.huge_pages = (sizes.memory_mb << 20) / kHugePageBytes + 2 * base_pages;
+  plan_leases(sizes);
+  return sizes;
+}
+
+namespace {
+
+// All of dataplane.memory-mb, which is taken at start, and what comes on top.
+void add_dataplane(const FleetSize& fleet, const auto& add) {
+  const RouterSizes sizes = router_sizes(fleet);
+  const auto put = [&](std::string_view what, double size, std::string_view why) {
+    add(what, Place::kDataplane, size, why);
+  };
+  put("packet buffers", static_cast<double>(fleet.mbufs) * kMbuf, "dataplane.mbufs");
+  put("route table", static_cast<double>(sizes.routes) * kRoutePlace,
+      fleet.base ? "dataplane.routes: changes since the base was made; twice while its key changes"
+                 : "dataplane.routes: all routes; twice while its key changes");
+  put("adjacencies", static_cast<double>(sizes.adjacencies) * kAdjacency, "dataplane.adjacencies");
+  put("DPDK and rings", kRingsAndDpdk, "of 16 workers");
+  put("room", static_cast<double>(sizes.memory_mb << 20) - reserved_bytes(fleet, sizes),
+      "a sixteenth of dataplane.memory-mb, and what makes it a round number");
+  const double members =
+      std::min(memberships(fleet), static_cast<double>(fleet.capabilities * kMembersOfGroup));
+  put("groups", static_cast<double>(sizes.groups) * kGroup + members * kGroupMember,
+      "capabilities with 64 of their members at most");
+  if (fleet.base) {
+    put("base segments", 2 * base_bytes(fleet),
+        "12-byte records and function; the present one and, while it is loaded, the next");
+  }
+}
+
+}  // namespace
+
 Result<Estimate> estimate(const FleetSize& fleet) {
   if (auto good = check(fleet); !good) return std::unexpected(std::move(good.error()));
   const auto agents = static_cast<double>(fleet.agents);
   const auto capabilities = static_cast<double>(fleet.capabilities);
-  const double memberships = fleet.capabilities == 0 ? 0 : agents * fleet.capabilities_per_agent;
+  const double members = memberships(fleet);
   const double name = fleet.name_bytes;
-  const std::uint64_t wanted_delta =
-      fleet.delta_routes != 0 ? fleet.delta_routes : std::max(kLeastDelta, fleet.agents / 10);
-  const double delta = fleet.base ? std::min(agents, static_cast<double>(wanted_delta)) : agents;
 
   const double hot = agents * (1 + kUpperLevels) * (kExactRecord * kSlotsPerKey + kPilotsPerKey) +
                      agents * kUpperLevels * kFilterPerKey;
   const double record = kAgentRecord + name;
   const double cold = (1 + kUpperLevels) * (agents * (kColdEntry + kIdBytes + record) +
-                                            memberships * (kCapabilityInRecord + name));
+                                            members * (kCapabilityInRecord + name));
   const auto overlay = static_cast<double>(fleet.overlay_bytes);
-  const double base_bytes = agents * (kCompactRecord * kSlotsPerKey + kPilotsPerKey);
+  const double base = base_bytes(fleet);
 
   Estimate result;
   const auto add = [&](std::string_view what, Place place, double size, std::string_view why) {
@@ -119,23 +240,17 @@ Result<Estimate> estimate(const FleetSize& fleet) {
       agents * (kAgentInMemory + kLeaseInMemory + kIndexOfIds + kNameInMemory + name),
       "registry: endpoint, lease, name, index of ids");
   add("capabilities", Place::kControlPlane,
-      capabilities * (kCapabilityInMemory + name) + memberships * kMembership,
+      capabilities * (kCapabilityInMemory + name) + members * kMembership,
       "registry: names and members");
   add("routes", Place::kControlPlane, agents * (kRoute + kIndexOfIds),
       "what the dataplane is to have");
-  if (fleet.base) {
-    add("base segment", Place::kDataplane, base_bytes, "12-byte records and function");
-  }
-  add("delta", Place::kDataplane, delta * kDeltaEntry,
-      fleet.base ? "changes since the base was made" : "all routes");
-  add("groups", Place::kDataplane, capabilities * kGroup + memberships * kGroupMember,
-      "capabilities with their members");
+  add_dataplane(fleet, add);
   add("segments", Place::kDisk, hot + cold, "everything, once, and what is newer in upper levels");
   add("log", Place::kDisk, 2 * overlay, "what is not in segments yet");
   add("room for compaction", Place::kDisk, (hot + cold) / fleet.lanes,
       "the largest lane is written anew beside the old one");
   if (fleet.base) {
-    add("base segments", Place::kDisk, 2 * (base_bytes + agents * kIdBytes),
+    add("base segments", Place::kDisk, 2 * (base + agents * kIdBytes),
         "with their ids; the present one and the next");
   }
   return result;

@@ -1,14 +1,16 @@
-// How much memory and disk a fleet takes, and how a memory budget for caches is best divided. Pure
-// arithmetic, without a store: `sluice store estimate` calls it without a daemon. Any thread.
+// How much memory and disk a fleet takes, how large a router's limits must be for it, and how a
+// memory budget for caches in front of routers is best divided. Pure arithmetic, without a store:
+// `sluice store estimate` calls it without a daemon. Any thread.
 //
-// The constants are sizes of structures of this version (estimator_test.cpp holds them against the
-// real ones) and averages, so take the result as within some 15 %. Not in it: code, stacks, packet
-// buffers, what the kernel needs.
+// The constants are sizes of structures of this version (estimator_test.cpp and, for the dataplane,
+// fleet_test.cpp hold them against the real ones) and averages, so take the result as within some
+// 15 %. Not in it: code, stacks, what the kernel needs.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,9 +28,33 @@ struct FleetSize {
   std::uint32_t lanes = 4;
   std::uint64_t overlay_bytes = std::uint64_t{64} << 20;
   bool base = true;                // the dataplane gets a base segment
-  std::uint64_t delta_routes = 0;  // that it has beside it; 0: the default, a tenth of the agents,
-                                   // at least 100 000
+  std::uint64_t delta_routes = 0;  // that it has beside it; 0: a tenth of the agents, at least
+                                   // 100 000
+  std::uint64_t hosts = 0;         // addresses that agents live at; 0: as many as agents, as far as
+                                   // a router can know so many
+  std::uint64_t mbufs = 32768;     // packet buffers, whose number no fleet determines
 };
+
+// Limits of a router that holds a fleet, with margins: a sixteenth more agents, hosts and
+// capabilities than there are, because those that left are still known until their leases end.
+struct RouterSizes {
+  std::uint64_t agents = 0;          // that may be known at once
+  std::uint64_t routes = 0;          // places of the dataplane's route table
+  std::uint64_t base_delta_max = 0;  // of them that may differ from the base; 0: there is none
+  std::uint64_t adjacencies = 0;
+  std::uint64_t groups = 0;
+  std::uint64_t memory_mb = 0;   // of the dataplane, without base segments
+  std::uint64_t huge_pages = 0;  // of 2 MiB, with base segments
+  // Renewals of leases take half of these at most; the rest is for registrations and questions.
+  std::uint64_t punts_per_second = 0;
+  std::uint64_t lease_s = 0;  // the shortest with which that is so
+  // What is beyond any router, in words: "1048576 hosts at most". The fleet needs several
+  // routers then, and the numbers above are as large as they can be.
+  std::vector<std::string> beyond;
+};
+
+// A fleet that estimate() takes.
+RouterSizes router_sizes(const FleetSize& fleet);
 
 enum class Place : std::uint8_t { kControlPlane, kDataplane, kDisk };
 std::string_view to_string(Place place) noexcept;  // "control plane"
@@ -50,6 +76,8 @@ struct Estimate {
 Result<Estimate> estimate(const FleetSize& fleet);
 
 // --- dividing a cache budget --------------------------------------------------------------------
+
+// Of agents and gateways that look names up at a router; the router itself has no caches.
 
 enum class Cache : std::uint8_t { kPositive, kNegative, kCapability };
 inline constexpr std::size_t kCaches = 3;

@@ -43,6 +43,19 @@ check "a configuration is checked without anything running" says 0 good "$sluice
 echo 'nonsense: 1' >"$work/wrong.yaml"
 check "a wrong one is refused with its place" \
   says 1 'wrong.yaml:1:1: nonsense' "$sluice" config check "$work/wrong.yaml"
+# What an estimate prints, in a file with the cores and ports of this machine.
+estimated() {
+  "$sluice" store estimate --agents 200k --capabilities 100 --hosts 1000 --mbufs 16384 --json >"$work/estimate.json"
+  {
+    jq -r .configuration.yaml "$work/estimate.json" | sed "s/^dataplane:/&\n  workers: [$core]\n  huge-pages: off/"
+    sed -n '/^ports:/,/^tenants:/p' "$config" | sed '$d'
+  } >"$work/estimated.yaml"
+  cat "$work/estimated.yaml"
+}
+check "the configuration of an estimate" estimated
+check "it is a good one" says 0 good "$sluice" config check "$work/estimated.yaml"
+check "and its memory is enough for the dataplane" \
+  says 0 'PASS  memory' "$(program sluice-dataplane)" --check --config "$work/estimated.yaml"
 check "unknown commands have near names" says 2 "Did you mean 'agent'" "$sluice" agnet
 check "version" says 0 '^sluice [0-9]' "$sluice" version
 

@@ -1,5 +1,6 @@
 // The store's commands beyond their golden answers: progress, damage, mistakes, and what works
 // without a control plane: estimates, and restoring a backup of a real store.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -8,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "config/config.hpp"
+#include "controlplane/cli/values.hpp"
 #include "controlplane/store/file/fs.hpp"
 #include "controlplane/store/index.hpp"
 #include "fixture.hpp"
@@ -195,34 +198,149 @@ std::string golden(const std::string& name, const std::string& got) {
   return text.str();
 }
 
+std::vector<std::string> estimate_words(std::vector<std::string> more) {
+  std::vector<std::string> words = {"store", "estimate"};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+Ran estimate(std::vector<std::string> more) {
+  return run_words(estimate_words(std::move(more)));
+}
+
 TEST(StoreEstimate, TextAndJson) {
-  const std::vector<std::string> words = {"store",          "estimate", "--agents", "1M",
-                                          "--capabilities", "1000",     "--memory", "512M"};
-  const auto text = run_words(words);
+  const std::vector<std::string> words = {"--agents", "1M", "--capabilities", "1000",
+                                          "--memory", "1G", "--caches"};
+  const auto text = estimate(words);
   EXPECT_EQ(text.status, kDone) << text.err;
   EXPECT_EQ(text.out, golden("store-estimate.out", text.out));
   auto with_json = words;
   with_json.emplace_back("--json");
-  const auto json = run_words(with_json);
+  const auto json = estimate(with_json);
   EXPECT_TRUE(nlohmann::json::accept(json.out));
   EXPECT_EQ(json.out, golden("store-estimate.json", json.out));
 }
 
-TEST(StoreEstimate, SaysWhenItDoesNotFit) {
-  const auto ran = run_words({"store", "estimate", "--agents", "50M", "--memory", "1G"});
-  EXPECT_EQ(ran.status, kFailed);
-  EXPECT_NE(ran.out.find("does not fit: "), std::string::npos);
-  const auto json = run_words({"store", "estimate", "--agents", "50M", "--memory", "1G", "--json"});
-  EXPECT_EQ(json.status, kFailed);
-  EXPECT_FALSE(nlohmann::json::parse(json.out)["fits"].get<bool>());
+// The block that was printed, in a configuration file: with the cores and ports that are there.
+config::Checked check_printed(const std::string& out) {
+  const auto begin = out.find("# vm.nr_hugepages");
+  const auto end = out.find("\n\n", begin);
+  EXPECT_NE(begin, std::string::npos) << out;
+  if (begin == std::string::npos) return {};
+  auto block = out.substr(begin, end - begin) + "\n";
+  const std::string section = "\ndataplane:\n";
+  EXPECT_NE(block.find(section), std::string::npos) << block;
+  block.insert(block.find(section) + section.size(), "  workers: [1]\n");
+  return config::check_text(block + "ports:\n  - {name: one, device: net_null0}\n", "printed");
 }
 
-TEST(StoreEstimate, FollowsWhatWasMeasured) {
-  const auto shares = [](const std::string& positive) {
-    const auto ran =
-        run_words({"store", "estimate", "--agents", "10M", "--capabilities", "1M", "--memory",
-                   "3500M", "--json", "--measured", positive, "--measured",
-                   "negative:100000:50000:10000", "--measured", "capability:100000:50000:10000"});
+TEST(StoreEstimate, WhatIsPrintedIsAConfigurationThatHoldsTheFleet) {
+  for (const char* agents : {"1", "1000", "131071", "1M", "10M", "200M", "1073741824"}) {
+    for (const char* capabilities : {"0", "1000", "1048576"}) {
+      const auto ran = estimate({"--agents", agents, "--capabilities", capabilities});
+      ASSERT_EQ(ran.status, kDone) << ran.err;
+      const auto checked = check_printed(ran.out);
+      ASSERT_TRUE(checked.ok()) << to_string(checked.diagnostics.at(0)) << ran.out;
+      const auto& config = checked.config;
+      const auto wanted = parse_count(agents).value();
+      EXPECT_GE(config.store.agents, wanted);
+      EXPECT_GE(config.dataplane.groups, parse_count(capabilities).value());
+      EXPECT_GE(config.dataplane.adjacencies, std::min<std::uint64_t>(wanted, 1 << 20));
+      EXPECT_EQ(config.store.base, true);
+      // Whoever asks for no lease in particular, and whoever asks for the shortest, gets one that
+      // can be renewed.
+      EXPECT_GE(std::uint64_t{config.limits.punts_per_second} * config.leases.min_s, 6 * wanted);
+      EXPECT_GE(config.leases.default_s, config.leases.min_s);
+    }
+  }
+}
+
+TEST(StoreEstimate, FollowsWhatIsConfigured) {
+  const auto checked = check_printed(estimate({"--agents", "300k", "--no-base", "--lanes", "8",
+                                               "--hosts", "100", "--mbufs", "65536"})
+                                         .out);
+  ASSERT_TRUE(checked.ok()) << to_string(checked.diagnostics.at(0));
+  EXPECT_FALSE(checked.config.store.base);
+  EXPECT_GT(checked.config.dataplane.routes, checked.config.store.agents);
+  EXPECT_EQ(checked.config.store.lanes, 8U);
+  EXPECT_LT(checked.config.dataplane.adjacencies, 1000U);
+  EXPECT_EQ(checked.config.dataplane.mbufs, 65536U);
+  EXPECT_EQ(estimate({"--agents", "1", "--mbufs", "10"}).status, kWrongUsage);
+}
+
+TEST(StoreEstimate, JsonHasTheSameConfiguration) {
+  const auto text = estimate({"--agents", "1M"}).out;
+  const auto json = nlohmann::json::parse(estimate({"--agents", "1M", "--json"}).out);
+  const auto& configuration = json["configuration"];
+  EXPECT_NE(text.find(configuration["yaml"].get<std::string>()), std::string::npos);
+  EXPECT_NE(
+      text.find(fmt::format("vm.nr_hugepages = {} ", configuration["vm_nr_hugepages"].get<int>())),
+      std::string::npos);
+  std::size_t found = 0;
+  for (const auto& key : configuration["keys"]) {
+    if (key["key"] == "store.agents") found += key["value"].get<std::uint64_t>() > 1'000'000;
+    if (key["key"] == "store.base") found += key["value"] == true;
+  }
+  EXPECT_EQ(found, 2U);
+  EXPECT_FALSE(json.contains("caches"));
+  EXPECT_FALSE(json.contains("fits"));
+}
+
+TEST(StoreEstimate, SaysWhatNoRouterHolds) {
+  const auto ran = estimate({"--agents", "1M", "--capabilities", "2M"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_NE(ran.out.find("no router can hold this fleet: 1048576 different capabilities at most; "
+                         "divide it over several routers"),
+            std::string::npos)
+      << ran.out;
+  EXPECT_EQ(ran.out.find("nr_hugepages"), std::string::npos);
+  const auto json =
+      nlohmann::json::parse(estimate({"--agents", "1M", "--capabilities", "2M", "--json"}).out);
+  EXPECT_TRUE(json["configuration"].is_null());
+  EXPECT_EQ(json["beyond"].size(), 1U);
+}
+
+TEST(StoreEstimate, SaysWhetherItFitsAndByHowMuchNot) {
+  const auto ran = estimate({"--agents", "50M", "--memory", "1G"});
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_NE(ran.out.find("does not fit: "), std::string::npos);
+  EXPECT_NE(ran.out.find(" are missing\n"), std::string::npos);
+  const auto json =
+      nlohmann::json::parse(estimate({"--agents", "50M", "--memory", "1G", "--json"}).out);
+  EXPECT_FALSE(json["fits"].get<bool>());
+  const auto missing = json["missing_bytes"].get<std::uint64_t>();
+  EXPECT_GT(missing, 0U);
+  // To the byte: so much more, and it fits.
+  const auto enough = missing + (std::uint64_t{1} << 30);
+  const auto fits = estimate({"--agents", "50M", "--memory", std::to_string(enough)});
+  EXPECT_EQ(fits.status, kDone);
+  EXPECT_NE(fits.out.find("\nfits: "), std::string::npos) << fits.out;
+  EXPECT_EQ(estimate({"--agents", "50M", "--memory", std::to_string(enough - 1)}).status, kFailed);
+}
+
+TEST(StoreEstimate, CachesAreAPlanForOthersAndOnlyWhenAsked) {
+  const auto plain = estimate({"--agents", "1M", "--memory", "4G"});
+  EXPECT_EQ(plain.out.find("cache"), std::string::npos) << plain.out;
+  const auto asked = estimate({"--agents", "1M", "--memory", "4G", "--caches"});
+  EXPECT_NE(asked.out.find("a plan for caches that agents or gateways in front of the router keep; "
+                           "the router has none"),
+            std::string::npos);
+  EXPECT_NE(asked.out.find("negative"), std::string::npos);
+  const auto nothing_to_divide = estimate({"--agents", "1M", "--caches"});
+  EXPECT_EQ(nothing_to_divide.status, kWrongUsage);
+  EXPECT_NE(nothing_to_divide.err.find("--memory"), std::string::npos);
+}
+
+TEST(StoreEstimate, CachesFollowWhatWasMeasured) {
+  const std::vector<std::string> fleet = {"--agents", "10M", "--capabilities", "1M", "--json"};
+  const auto needed =
+      nlohmann::json::parse(estimate(fleet).out)["needed_bytes"].get<std::uint64_t>();
+  const auto shares = [&](const std::string& positive) {
+    auto words = fleet;
+    // Less is left than all three could use.
+    words.insert(words.end(), {"--memory", std::to_string(needed + (std::uint64_t{256} << 20)),
+                               "--measured", positive, "--measured", "negative:100000:50000:10000",
+                               "--measured", "capability:100000:50000:10000"});
+    const auto ran = estimate(words);
     EXPECT_EQ(ran.status, kDone) << ran.err << ran.out;
     const auto json = nlohmann::json::parse(ran.out);
     EXPECT_GT(json["caches"][0]["expected_hit_ratio"].get<double>(), 0);
