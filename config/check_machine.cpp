@@ -1,12 +1,15 @@
 // What the control plane needs of the machine: found missing or of another kind here, with its
 // place in the file, and not one after the other at starts. What this user may not see, or a start
-// makes itself, is not judged.
+// makes itself, is not judged; whoever starts it must see, make and write everything.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 
@@ -35,25 +38,66 @@ bool is_group(const std::string& name) {
   return found != nullptr || (error != 0 && error != ENOENT);  // of the doubt
 }
 
+// The errno of what keeps this user from making entries in a folder, or writing a file; 0: nothing.
+int why_not_writable(const std::string& path, int mode) {
+  return ::faccessat(AT_FDCWD, path.c_str(), mode, AT_EACCESS) == 0 ? 0 : errno;
+}
+
+// The path itself, or the nearest folder above it that is there. A link that leads nowhere is
+// there.
+std::string nearest_part(const std::string& path) {
+  std::filesystem::path at = path;
+  struct stat about{};
+  while (::lstat(at.c_str(), &about) != 0 && (errno == ENOENT || errno == ENOTDIR) &&
+         at.has_relative_path()) {
+    at = at.parent_path();
+  }
+  return at.string();
+}
+
 class MachineChecks {
  public:
-  MachineChecks(const Node& document, Report& report, const Config& config)
-      : document_(document), report_(report), config_(config) {}
+  MachineChecks(const Node& document, Report& report, const Config& config, Files files)
+      : document_(document), report_(report), config_(config), start_(files == Files::kStart) {}
 
   void run() {
+    check_folder(config_.router.run_dir, {"router", "run-dir"});
+    const bool state = check_folder(config_.router.state_dir, {"router", "state-dir"});
+    // By default it lies in that folder.
+    if (state || is_given(document_, {"store", "directory"})) {
+      check_folder(config_.store.directory, {"store", "directory"});
+    }
     check_keys_file();
     check_api();
     check_log_file();
-    const auto store = type_of(config_.store.directory);
-    if (store && *store != S_IFDIR) {
-      wrong({"store", "directory"},
-            fmt::format("{} is there and is no folder", config::quoted(config_.store.directory)));
-    }
   }
 
  private:
   void wrong(const Steps& where, std::string message) {
     report_.add(mark_of(document_, where), text_of(where), std::move(message));
+  }
+
+  // That it is a folder of ours, or can be made: with all that is missing above it.
+  bool check_folder(const std::string& folder, const Steps& where) {
+    const auto part = nearest_part(folder);
+    const auto type = type_of(part);
+    const int unseen = type ? 0 : errno;
+    const bool itself = same_path(part, folder);
+    if (type ? *type != S_IFDIR : unseen == ENOENT) {
+      wrong(where, itself ? fmt::format("{} is there and is no folder; take another path, or "
+                                        "remove it",
+                                        config::quoted(part))
+                          : fmt::format("{} cannot be made: {} is no folder; take another path",
+                                        config::quoted(folder), config::quoted(part)));
+      return false;
+    }
+    const int error = type ? why_not_writable(part, W_OK | X_OK) : unseen;
+    if (!start_ || error == 0) return true;
+    wrong(where, fmt::format("{} cannot be {}: {}: {}; start as another user, or make it theirs: "
+                             "install -d -o USER -m 0755 {}",
+                             config::quoted(folder), itself ? "written" : "made",
+                             config::quoted(part), std::strerror(error), folder));
+    return false;
   }
 
   void check_keys_file() {
@@ -93,13 +137,25 @@ class MachineChecks {
                                                 *type == S_IFDIR ? "folder" : "socket"));
     }
     const auto folder = std::filesystem::path(file).parent_path().string();
-    if (type || is_made(folder) || !is_missing(folder)) return;
+    if (type || is_made(folder) || !is_missing(folder)) return check_log_access(type.has_value());
     wrong({"log", "file"}, fmt::format("the folder {} is not there", config::quoted(folder)));
+  }
+
+  void check_log_access(bool there) {
+    const std::string& file = config_.log.file;
+    const auto folder = std::filesystem::path(file).parent_path().string();
+    if (!start_ || (!there && is_made(folder))) return;
+    const int error = there ? why_not_writable(file, W_OK) : why_not_writable(folder, W_OK | X_OK);
+    if (error == 0) return;
+    wrong({"log", "file"},
+          fmt::format("{} cannot be written: {}; make it this user's, or take another path",
+                      config::quoted(file), std::strerror(error)));
   }
 
   const Node& document_;
   Report& report_;
   const Config& config_;
+  const bool start_;
 };
 
 }  // namespace
@@ -112,8 +168,8 @@ bool same_path(const std::string& a, const std::string& b) {
   return normal(a) == normal(b);
 }
 
-void check_machine(const Node& document, Report& report, const Config& config) {
-  MachineChecks(document, report, config).run();
+void check_machine(const Node& document, Report& report, const Config& config, Files files) {
+  MachineChecks(document, report, config, files).run();
 }
 
 }  // namespace sluice::config

@@ -305,8 +305,9 @@ inline constexpr std::size_t kMaxFileBytes = 16U << 20;
 
 // Whether files named in the configuration (agents-file, token-key-file) are read as well, and what
 // the control plane needs of the machine is looked for. The dataplane needs none of it, and the
-// files may be large.
-enum class Files : std::uint8_t { kSkip, kRead };
+// files may be large. kStart: so it does who runs the control plane now, or would, and must be able
+// to make and write the folders itself.
+enum class Files : std::uint8_t { kSkip, kRead, kStart };
 
 struct Checked {
   Config config;                        // to be used only when ok()

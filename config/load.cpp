@@ -220,8 +220,8 @@ Checked check_text(std::string_view text, const std::string& filename, Files fil
     check_together(*document, report, checked.config);
     Loader loader(*document, report, checked.config,
                   std::filesystem::path(filename).parent_path().string());
-    if (files == Files::kRead) {
-      check_machine(*document, report, checked.config);
+    if (files != Files::kSkip) {
+      check_machine(*document, report, checked.config, files);
       loader.read_files();
     }
     loader.check_agents();

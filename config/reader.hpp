@@ -17,8 +17,8 @@ void resolve_defaults(const Node& document, Report& report, Config& config);
 void check_together(const Node& document, Report& report, const Config& config);
 // The part of it about the interfaces of the kernel.
 void check_interfaces(const Node& document, Report& report, const Config& config);
-// What is needed of this machine: files, folders, groups.
-void check_machine(const Node& document, Report& report, const Config& config);
+// What is needed of this machine: files, folders, groups. Makes nothing.
+void check_machine(const Node& document, Report& report, const Config& config, Files files);
 // Whether two paths are the same when . and .. and slashes too many are left out.
 bool same_path(const std::string& a, const std::string& b);
 

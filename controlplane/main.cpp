@@ -11,7 +11,7 @@ namespace {
 constexpr Program kProgram{
     .name = "sluice-controlplane",
     .version = SLUICE_VERSION,
-    .check = "check the configuration and the files it names",
+    .check = "check the configuration, and the files and folders it names",
     .notes =
         "Runs in the foreground until SIGTERM or SIGINT; SIGHUP reloads the configuration and "
         "opens\n"
@@ -30,7 +30,7 @@ int run(config::Config config, const std::string& file) {
 int parse_and_run(int argc, char** argv) {
   const auto arguments = parse_arguments(argc, argv);
   if (const auto status = answer(arguments, kProgram)) return *status;
-  auto config = config::load(arguments.config);
+  auto config = config::load(arguments.config, config::Files::kStart);
   if (!config) return complain(kProgram, config.error().message());
   if (arguments.action == Arguments::Action::kCheck) {
     fmt::print("{}: ok\n", arguments.config);

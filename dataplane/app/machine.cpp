@@ -185,4 +185,15 @@ bool Machine::has_interface(const std::string& name) const {
   return exists("/sys/class/net/" + name);
 }
 
+std::optional<unsigned> Machine::tun_flags(const std::string& name) const {
+  const auto text = read("/sys/class/net/" + name + "/tun_flags");
+  if (!text.starts_with("0x")) return std::nullopt;
+  const auto flags = number(std::string_view(text).substr(2), 16);
+  return flags ? std::optional(static_cast<unsigned>(*flags)) : std::nullopt;
+}
+
+bool Machine::has_carrier(const std::string& name) const {
+  return read("/sys/class/net/" + name + "/carrier").starts_with('1');
+}
+
 }  // namespace sluice::dataplane

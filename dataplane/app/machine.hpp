@@ -58,6 +58,10 @@ class Machine {
 
   bool has_capability(Capability capability) const;
   bool has_interface(const std::string& name) const;
+  // IFF_TUN, IFF_TAP, IFF_MULTI_QUEUE, ... as it was made with; nullopt: made by no process.
+  std::optional<unsigned> tun_flags(const std::string& name) const;
+  // Of a TAP interface: a process has it. Cannot be seen while the interface is down.
+  bool has_carrier(const std::string& name) const;
   // Interfaces that this machine is reached through: default routes, and the way of ssh sessions.
   std::set<std::string> lifelines() const;
 

@@ -182,8 +182,12 @@ void check_run_dir(const PreflightContext& context) {
   namespace fs = std::filesystem;
   const auto& run_dir = context.config.router.run_dir;
   fs::path at = run_dir;
-  while (!context.machine.exists(at) && at.has_relative_path())
+  std::error_code ignored;
+  // A link that leads nowhere is there, and nothing can be made in its place.
+  while (!context.machine.exists(at) && at.has_relative_path() &&
+         !fs::is_symlink(context.machine.path(at.string()), ignored)) {
     at = at.parent_path();
+  }
   struct stat info{};
   const bool found = ::stat(context.machine.path(at.string()).c_str(), &info) == 0;
   if (!found || !S_ISDIR(info.st_mode)) {
@@ -225,7 +229,7 @@ constexpr std::array kChecks = {
     Check{"single", check_other},          Check{"cores", check_workers},
     Check{"manager", check_manager},       Check{"memory", check_memory},
     Check{"buffers", check_buffers},       Check{"tun", check_tun},
-    Check{"ports", detail::check_ports},
+    Check{"ports", detail::check_ports},   Check{"interfaces", detail::check_interfaces},
 };
 
 }  // namespace

@@ -56,7 +56,8 @@ struct PreflightContext {
   void fail(std::string check, std::string message, std::string remedy) const;
 };
 
-void check_ports(const PreflightContext& context);  // preflight_ports.cpp
+void check_interfaces(const PreflightContext& context);  // preflight_interfaces.cpp
+void check_ports(const PreflightContext& context);       // preflight_ports.cpp
 
 }  // namespace detail
 }  // namespace sluice::dataplane

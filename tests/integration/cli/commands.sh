@@ -56,6 +56,21 @@ check "the configuration of an estimate" estimated
 check "it is a good one" says 0 good "$sluice" config check "$work/estimated.yaml"
 check "and its memory is enough for the dataplane" \
   says 0 'PASS  memory' "$(program sluice-dataplane)" --check --config "$work/estimated.yaml"
+# --check names what a start would stumble over, and makes nothing.
+ip tuntap add wire1 mode tap
+check "an interface that is in the way is named" says 1 'FAIL  interfaces: ports\[0\].device: wire1 is there already' \
+  "$(program sluice-dataplane)" --check --config "$config"
+ip link delete dev wire1
+check "and a good machine passes" says 0 'PASS  interfaces' "$(program sluice-dataplane)" --check --config "$config"
+sed "s|run-dir: /run/r,|run-dir: $work/wrong.yaml/r,|" "$config" >"$work/no-folder.yaml"
+check "a folder that cannot be made is named with its place" \
+  says 1 "no-folder.yaml:1:[0-9]+: router.run-dir: '$work/wrong.yaml/r' cannot be made" \
+  "$(program sluice-controlplane)" --check --config "$work/no-folder.yaml"
+check "and by the dataplane" says 1 "FAIL  run-dir: $work/wrong.yaml is not a folder" \
+  "$(program sluice-dataplane)" --check --config "$work/no-folder.yaml"
+check "a good configuration passes" says 0 ': ok' "$(program sluice-controlplane)" --check --config "$config"
+made_nothing() { [ ! -e /run/r ]; }
+check "nothing was made by looking" made_nothing
 check "unknown commands have near names" says 2 "Did you mean 'agent'" "$sluice" agnet
 check "version" says 0 '^sluice [0-9]' "$sluice" version
 

@@ -27,12 +27,19 @@ class Machine : public testing::Test {
 
   // The only mistake, without what stands before the key; empty: none.
   std::string found(const std::string& lines, Files files = Files::kRead) {
-    const auto checked = check_text(with_top("router: {state-dir: " + folder_ +
-                                             "/state, run-dir: " + folder_ + "/run}\n" + lines),
-                                    "f", files);
+    return found_at(7, folder_ + "/run", folder_ + "/state", lines, files);
+  }
+  // Of the folders themselves, which stand in the line before.
+  std::string found_in_folders(const std::string& run, const std::string& state, Files files) {
+    return found_at(6, folder_ + run, folder_ + state, "", files);
+  }
+  std::string found_at(std::uint32_t line, const std::string& run, const std::string& state,
+                       const std::string& lines, Files files) {
+    const auto checked = check_text(
+        with_top("router: {state-dir: " + state + ", run-dir: " + run + "}\n" + lines), "f", files);
     if (checked.ok()) return {};
     EXPECT_EQ(checked.diagnostics.size(), 1U);
-    EXPECT_EQ(checked.diagnostics[0].line, 7U);
+    EXPECT_EQ(checked.diagnostics[0].line, line);
     return checked.diagnostics[0].key + ": " + checked.diagnostics[0].message;
   }
 
@@ -58,7 +65,11 @@ TEST_F(Machine, ThingsOfAnotherKind) {
                 "remove it");
   EXPECT_EQ(found("api: {socket: " + folder_ + "/none}"), "");
   EXPECT_EQ(found("store: {directory: " + folder_ + "/file}"),
-            "store.directory: '" + folder_ + "/file' is there and is no folder");
+            "store.directory: '" + folder_ +
+                "/file' is there and is no folder; take another path, or remove it");
+  EXPECT_EQ(found("store: {directory: " + folder_ + "/file/store}"),
+            "store.directory: '" + folder_ + "/file/store' cannot be made: '" + folder_ +
+                "/file' is no folder; take another path");
   EXPECT_EQ(found("store: {directory: " + folder_ + "}"), "");
   EXPECT_EQ(found("store: {directory: " + folder_ + "/none}"), "");
   EXPECT_EQ(found("log: {file: " + folder_ + "}"),
@@ -94,6 +105,74 @@ TEST_F(Machine, GroupOfTheSocket) {
             "api.group: there is no group 'no-such-group-here'");
   EXPECT_EQ(found("api: {group: root}"), "");
   EXPECT_EQ(found("api: {group: no-such-group-here}", Files::kSkip), "");
+}
+
+TEST_F(Machine, FoldersThatCannotBeMade) {
+  std::filesystem::create_symlink(folder_ + "/nowhere", folder_ + "/link");
+  for (const auto files : {Files::kRead, Files::kStart}) {
+    EXPECT_EQ(found_in_folders("/file", "/state", files),
+              "router.run-dir: '" + folder_ +
+                  "/file' is there and is no folder; take another path, or remove it");
+    EXPECT_EQ(found_in_folders("/file/run", "/state", files),
+              "router.run-dir: '" + folder_ + "/file/run' cannot be made: '" + folder_ +
+                  "/file' is no folder; take another path");
+    // And not the store in it as well.
+    EXPECT_EQ(found_in_folders("/run", "/file/state", files),
+              "router.state-dir: '" + folder_ + "/file/state' cannot be made: '" + folder_ +
+                  "/file' is no folder; take another path");
+    EXPECT_EQ(found_in_folders("/run", "/link/state", files),
+              "router.state-dir: '" + folder_ + "/link/state' cannot be made: '" + folder_ +
+                  "/link' is no folder; take another path");
+    EXPECT_EQ(found_in_folders("/a/b/c", "/d/e", files), "");
+  }
+  EXPECT_EQ(found_in_folders("/file", "/file", Files::kSkip), "");
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/a"));
+}
+
+// Root may write everywhere, so another user looks.
+class AnotherUser {
+ public:
+  AnotherUser() : root_(::geteuid() == 0) {
+    if (root_) {
+      EXPECT_EQ(::seteuid(65534), 0);
+    }
+  }
+  ~AnotherUser() {
+    if (root_) {
+      EXPECT_EQ(::seteuid(0), 0);
+    }
+  }
+
+ private:
+  const bool root_;
+};
+
+TEST_F(Machine, FoldersThatThisUserCannotMakeOrWrite) {
+  std::filesystem::create_directory(folder_ + "/mine");
+  std::ofstream(folder_ + "/log") << "x";
+  ASSERT_EQ(::chmod((folder_ + "/mine").c_str(), 0555), 0);
+  ASSERT_EQ(::chmod((folder_ + "/log").c_str(), 0400), 0);
+  ASSERT_EQ(::chmod(folder_.c_str(), 01777), 0);
+  {
+    const AnotherUser user;
+    const std::string remedy =
+        "Permission denied; start as another user, or make it theirs: install -d -o USER -m 0755 ";
+    EXPECT_EQ(found_in_folders("/mine/run", "/state", Files::kStart),
+              "router.run-dir: '" + folder_ + "/mine/run' cannot be made: '" + folder_ +
+                  "/mine': " + remedy + folder_ + "/mine/run");
+    EXPECT_EQ(found_in_folders("/run", "/mine", Files::kStart),
+              "router.state-dir: '" + folder_ + "/mine' cannot be written: '" + folder_ +
+                  "/mine': " + remedy + folder_ + "/mine");
+    EXPECT_EQ(found("log: {file: " + folder_ + "/log}", Files::kStart),
+              "log.file: '" + folder_ +
+                  "/log' cannot be written: Permission denied; make it this user's, or take "
+                  "another path");
+    // Whoever only looks is perhaps not who starts it.
+    EXPECT_EQ(found_in_folders("/mine/run", "/mine", Files::kRead), "");
+    EXPECT_EQ(found_in_folders("/run", "/state", Files::kStart), "");
+    EXPECT_EQ(found("log: {file: " + folder_ + "/log}", Files::kRead), "");
+  }
+  ASSERT_EQ(::chmod((folder_ + "/mine").c_str(), 0700), 0);
 }
 
 TEST_F(Machine, WhatCannotBeSeenIsNotJudged) {

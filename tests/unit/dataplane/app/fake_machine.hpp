@@ -67,6 +67,13 @@ class FakeMachine {
     link(folder + "/iommu_group", "../../../kernel/iommu_groups/" + group);
     write("/sys/kernel/iommu_groups/" + group + "/devices/" + address, "");
   }
+  void interface(const std::string& name, const std::string& tun_flags = "",
+                 const std::string& carrier = "") const {
+    const auto folder = "/sys/class/net/" + name;
+    write(folder + "/address", "x");
+    if (!tun_flags.empty()) write(folder + "/tun_flags", tun_flags + "\n");
+    if (!carrier.empty()) write(folder + "/carrier", carrier + "\n");
+  }
   void route(const std::string& lines) const { write("/proc/net/route", kRouteHeading + lines); }
 
  private:

@@ -72,6 +72,14 @@ const std::vector<Row>& rows() {
        "CAP_NET_ADMIN", "root"},
       {"run directory is a file", [](M m, C) { m.write("/run/sluice", "x"); }, "run-dir",
        Level::kFail, "/run/sluice is not a folder", "router.run-dir"},
+      {"run directory below a file",
+       [](M m, C) {
+         m.remove("/run");
+         m.write("/run", "x");
+       },
+       "run-dir", Level::kFail, "/run is not a folder", "router.run-dir"},
+      {"run directory leads nowhere", [](M m, C) { m.link("/run/sluice", "nowhere"); }, "run-dir",
+       Level::kFail, "/run/sluice is not a folder", "router.run-dir"},
       {"unknown driver", [](M, C c) { use_device(c, "net_magic0"); }, "port p0", Level::kFail,
        "'net_magic0' is neither a PCI address", "ports[].device"},
       {"driver not installed",
@@ -94,6 +102,33 @@ const std::vector<Row>& rows() {
          use_device(c, "net_af_packet0,iface=eth9");
        },
        "port p0", Level::kFail, "eth9 carries this machine's default route", "another device"},
+      {"a wire that is there and is none",
+       [](M m, C c) {
+         m.interface("wire0");
+         use_device(c, "net_tap0,iface=wire0");
+       },
+       "interfaces", Level::kFail,
+       "ports[0].device: wire0 is there already and is no TAP interface",
+       "ip link delete dev wire0"},
+      {"a wire of one queue",
+       [](M m, C c) {
+         m.interface("wire0", "0x1802");
+         use_device(c, "net_tap0,iface=wire0");
+       },
+       "interfaces", Level::kFail, "a TAP interface of one queue", "another iface="},
+      {"a wire of another process",
+       [](M m, C c) {
+         m.interface("wire0", "0x1902", "1");
+         use_device(c, "net_tap0,iface=wire0");
+       },
+       "interfaces", Level::kFail, "wire0 is there already, and another process has it", "fdinfo"},
+      {"a companion that is there and is none", [](M m, C) { m.interface("sl-p0"); }, "interfaces",
+       Level::kFail, "ports[0].host-interface: sl-p0 is there already and is no TAP interface",
+       "set ports[0].host-interface"},
+      {"a companion of many queues", [](M m, C) { m.interface("sl-p0", "0x1902"); }, "interfaces",
+       Level::kFail, "a TAP interface of many queues", "ports[0].host-interface"},
+      {"a companion of another process", [](M m, C) { m.interface("sl-p0", "0x1802", "1"); },
+       "interfaces", Level::kFail, "sl-p0 is there already, and another process has it", "fdinfo"},
       {"no such PCI device", [](M, C c) { use_device(c, kNic); }, "port p0", Level::kFail,
        "no PCI device 0000:03:00.0", "--status-dev net"},
       {"kernel driver",
@@ -184,7 +219,16 @@ TEST(PreflightMachine, AGoodMachinePassesEverything) {
   const auto report = preflight(small_config(), fake.machine());
   for (const auto& finding : report.findings)
     EXPECT_EQ(finding.level, Level::kPass) << to_string(finding);
-  EXPECT_EQ(report.findings.size(), 9U);
+  EXPECT_EQ(report.findings.size(), 10U);
+}
+
+TEST(PreflightMachine, InterfacesThatWereLeftAreTakenOver) {
+  const FakeMachine fake;
+  fake.interface("sl-p0", "0x1802", "0");
+  fake.interface("wire0", "0x1902", "0");
+  auto config = small_config();
+  use_device(config, "net_tap0,iface=wire0");
+  EXPECT_TRUE(preflight(config, fake.machine()).ok());
 }
 
 TEST(PreflightMachine, AGoodNicPasses) {
@@ -200,9 +244,11 @@ TEST(PreflightMachine, AGoodNicPasses) {
 TEST(PreflightMachine, AnotherDataplaneIsNamedByItsPid) {
   const FakeMachine fake;
   fake.write("/run/sluice/dataplane.lock", "4711\n");
+  fake.interface("sl-p0", "0x1802", "0");
   EXPECT_TRUE(preflight(small_config(), fake.machine()).ok()) << "left by a dead one";
   const int fd = ::open(fake.path("/run/sluice/dataplane.lock").c_str(), O_RDWR | O_CLOEXEC);
   ASSERT_EQ(::flock(fd, LOCK_EX | LOCK_NB), 0);
+  fake.interface("sl-p0", "0x1802", "1");  // its own, and so not complained about
   const auto report = preflight(small_config(), fake.machine());
   ::close(fd);
   EXPECT_FALSE(report.ok());
