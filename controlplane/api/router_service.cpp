@@ -167,6 +167,7 @@ grpc::Status RouterService::CheckConfig(grpc::ServerContext*,
   if (checked.ok()) {
     const auto in_effect = control_.run([&] { return subsystems_.runtime.config(); });
     fill_differences(config::diff(in_effect, checked.config), *reply->mutable_differences());
+    reply->set_compared(true);
   }
   return grpc::Status::OK;
 }

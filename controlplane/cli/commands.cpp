@@ -21,9 +21,11 @@ constexpr Parameter kNode[] = {{"NODE", Kind::kNode, "name of the member"}};
 constexpr Parameter kKeyStep[] = {
     {"ACTION", Kind::kKeyStep, "list, add, use or remove; on all routers, in this order"},
     {"KEY", Kind::kText, "fingerprint; with add a key in base64, or none for a new one", true}};
-constexpr Parameter kFile[] = {{"FILE", Kind::kFile,
-                                "checked here, without the control plane; default: the one in use",
-                                true}};
+constexpr Parameter kFile[] = {
+    {"FILE", Kind::kFile,
+     "checked here, without the control plane; default: the one in use, or "
+     "while no control plane runs the one it would read",
+     true}};
 constexpr Parameter kBackupFolder[] = {
     {"FOLDER", Kind::kFile,
      "a new one, where the control plane may write; with the store on one file system nothing is "

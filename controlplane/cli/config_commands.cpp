@@ -1,5 +1,9 @@
 // config show, check, reload
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
 
 #include "controlplane/cli/context.hpp"
 #include "controlplane/cli/handlers.hpp"
@@ -52,6 +56,30 @@ api::CheckConfigReply check_here(const std::string& file) {
   return reply;
 }
 
+// The file that the daemons read, or would, when no control plane answers for the one in use.
+// Whoever names a socket wants to hear from that one.
+Outcome check_usual_file(Context& c, Error unreachable) {
+  if (c.args.has("socket") || unreachable.code() != ErrorCode::kUnavailable) {
+    return std::unexpected(std::move(unreachable));
+  }
+  const std::string file =
+      c.args.has("config") ? c.args.text("config") : c.environment.default_config;
+  if (!c.args.has("config") && ::access(file.c_str(), F_OK) != 0) {
+    return fail(ErrorCode::kNotFound,
+                fmt::format("cannot open {}: {}; a running control plane would say which file it "
+                            "uses; name one: sluice config check FILE",
+                            file, std::generic_category().message(errno)),
+                ErrorOrigin::kConfig);
+  }
+  const Result<api::CheckConfigReply> reply = check_here(file);
+  auto shown = show(c, reply, render_check);
+  if (!shown || !reply->ok()) return shown ? Outcome(kFailed) : shown;
+  if (!c.json) {
+    c.print(fmt::format("not compared with what is in effect: {}\n", unreachable.message()));
+  }
+  return shown;
+}
+
 }  // namespace
 
 Outcome config_show(Context& c) {
@@ -68,6 +96,7 @@ Outcome config_check(Context& c) {
   Result<api::CheckConfigReply> reply = c.args.has("FILE")
                                             ? check_here(c.args.text("FILE"))
                                             : c.client.call(api::CheckConfigRequest{});
+  if (!reply) return check_usual_file(c, std::move(reply.error()));
   auto shown = show(c, reply, render_check);
   return shown && !reply->ok() ? Outcome(kFailed) : shown;
 }

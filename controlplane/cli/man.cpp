@@ -33,7 +33,9 @@ sluice \- look at and steer a Sluice router; ping, send and listen as an agent
 .SH DESCRIPTION
 The commands ping, send and listen are an agent's side and speak UDP to a router.
 config check with a file, store restore, store salvage, store verify with a folder, store
-estimate, completion and version need nothing but this machine.
+estimate, completion and version need nothing but this machine; config check without a file checks
+the one in use and compares it with what is in effect, or while no control plane runs checks the one
+that it would read.
 All others talk to the router's control plane on its unix socket.
 .PP
 Options may stand before or after a command and its arguments.

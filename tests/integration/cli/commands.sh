@@ -40,6 +40,7 @@ json() {
 # ---- Without a control plane.
 check "nothing runs: it says what to do" says 1 "cannot reach the control plane at $api: it is not running" ask status
 check "a configuration is checked without anything running" says 0 good "$sluice" config check "$config"
+check "and the usual one, too" says 0 'not compared with what is in effect: .* it is not running' ask config check
 echo 'nonsense: 1' >"$work/wrong.yaml"
 check "a wrong one is refused with its place" \
   says 1 'wrong.yaml:1:1: nonsense' "$sluice" config check "$work/wrong.yaml"

@@ -1,5 +1,6 @@
 // What is said, and with which exit status, when something is not as it should be.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 
 #include <cerrno>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "controlplane/cli/client.hpp"
 #include "fixture.hpp"
@@ -223,6 +225,44 @@ TEST_F(Errors, ConfigCheckNeedsNoControlPlane) {
             std::string::npos);
   EXPECT_EQ(run_words({"config", "check", "/nowhere.yaml"}).status, kFailed);
   EXPECT_EQ(router_.run({"config", "check", ""}).status, kWrongUsage);
+}
+
+// Of the daemons' own file, or the one that --config names.
+TEST_F(Errors, ConfigCheckOfTheUsualFileNeedsNoControlPlane) {
+  const std::string file = router_.socket() + ".yaml";
+  const std::string good =
+      "dataplane:\n  workers: [0]\nports:\n  - name: a\n    device: net_null0\n" +
+      fmt::format("router: {{run-dir: {}.d, state-dir: {}.d}}\n", file, file);
+  std::ofstream(file) << good;
+  const std::string note =
+      ": good\nnot compared with what is in effect: cannot reach the control plane at " + file +
+      ".d/api.sock: it is not running";
+  const auto checked = run_words_with(file, {"config", "check"});
+  EXPECT_EQ(checked.status, kDone) << checked.err;
+  EXPECT_TRUE(checked.out.starts_with(file + note)) << checked.out;
+  EXPECT_TRUE(run_words({"config", "check", "--config", file})
+                  .out.starts_with(file + ": good\nnot compared with what is in effect: "));
+  EXPECT_FALSE(nlohmann::json::parse(run_words_with(file, {"config", "check", "--json"}).out)
+                   .at("compared")
+                   .get<bool>());
+  // One that was named is not in effect anyway.
+  EXPECT_EQ(run_words({"config", "check", file}).out, file + ": good\n");
+
+  std::ofstream(file) << good << "nonsense: 1\n";
+  for (const auto& ran : {run_words_with(file, {"config", "check"}),
+                          run_words({"config", "check", "--config", file})}) {
+    EXPECT_EQ(ran.status, kFailed);
+    EXPECT_NE((ran.out + ran.err).find(file + ":7:1: nonsense"), std::string::npos) << ran.out;
+  }
+  const auto none = run_words({"config", "check"});
+  EXPECT_EQ(none.status, kFailed);
+  EXPECT_TRUE(said(none,
+                   "cannot open /nowhere/sluice.yaml: No such file or directory; a running "
+                   "control plane would say which file it uses; name one: sluice config "
+                   "check FILE"));
+  // Whoever names a socket asks that control plane.
+  EXPECT_TRUE(said(run_words({"config", "check", "--socket", "/nowhere/api.sock"}),
+                   "cannot reach the control plane at /nowhere/api.sock"));
 }
 
 TEST_F(Errors, TheSocketComesFromTheConfigurationWhenOneIsNamed) {

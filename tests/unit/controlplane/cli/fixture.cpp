@@ -143,7 +143,10 @@ Ran FakeControlPlane::run(std::vector<std::string> words, bool terminal) const {
   return run_words(std::move(words), terminal);
 }
 
-Ran run_words(std::vector<std::string> words, bool terminal, Broken broken) {
+namespace {
+
+Ran run_in(const std::string& default_config, const std::vector<std::string>& words, bool terminal,
+           Broken broken) {
   Ran ran;
   Environment environment;
   environment.out = [&](std::string_view text) {
@@ -154,10 +157,19 @@ Ran run_words(std::vector<std::string> words, bool terminal, Broken broken) {
   environment.err = [&](std::string_view text) { ran.err += text; };
   environment.terminal = terminal;
   environment.sleep = [](std::chrono::nanoseconds) {};
-  environment.default_config = "/nowhere/sluice.yaml";
+  environment.default_config = default_config;
   environment.default_socket = "/nowhere/api.sock";
   ran.status = run(words, environment);
   return ran;
+}
+
+}  // namespace
+
+Ran run_words(std::vector<std::string> words, bool terminal, Broken broken) {
+  return run_in("/nowhere/sluice.yaml", words, terminal, broken);
+}
+Ran run_words_with(const std::string& default_config, std::vector<std::string> words) {
+  return run_in(default_config, words, false, {});
 }
 
 }  // namespace sluice::cli

@@ -74,6 +74,8 @@ struct Broken {
   int writes = 0;
 };
 Ran run_words(std::vector<std::string> words, bool terminal = false, Broken broken = {});
+// With another configuration file as the default one.
+Ran run_words_with(const std::string& default_config, std::vector<std::string> words);
 
 class FakeControlPlane {
  public:

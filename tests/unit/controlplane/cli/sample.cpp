@@ -385,6 +385,7 @@ void fill(FakeState& state) {
   state.token.set_token(std::string(32, '\xab'));
   state.config.set_text("router:\n  name: r1\n");
   state.check.set_ok(true);
+  state.check.set_compared(true);
   state.check.set_file("/etc/sluice/sluice.yaml");
   auto& difference = *state.check.add_differences();
   difference.set_key("dataplane.burst");
