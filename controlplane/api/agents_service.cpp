@@ -40,8 +40,14 @@ bool matches(const Registry& registry, const Forwarding& forwarding, std::uint32
 
 Status check_tenant(const Tenants& tenants, std::uint32_t tenant) {
   if (tenant <= UINT16_MAX && tenants.contains(static_cast<std::uint16_t>(tenant))) return {};
-  return fail(ErrorCode::kInvalidArgument,
-              fmt::format("no tenant {}; `sluice tenant list` shows those there are", tenant));
+  return fail(ErrorCode::kInvalidArgument, no_tenant(tenants, tenant));
+}
+
+// Configured, or gone from there while agents of it are still here.
+Status check_known(const Subsystems& subsystems, std::uint32_t tenant) {
+  const bool agents = tenant <= UINT16_MAX &&
+                      subsystems.registry.agents_of(static_cast<std::uint16_t>(tenant)) != 0;
+  return agents ? Status{} : check_tenant(subsystems.tenants, tenant);
 }
 
 }  // namespace
@@ -222,6 +228,11 @@ Result<std::vector<Id>> AgentsService::collect(const api::ListAgentsRequest& req
 grpc::Status AgentsService::List(grpc::ServerContext* context,
                                  const api::ListAgentsRequest* request,
                                  grpc::ServerWriter<api::AgentPage>* writer) {
+  if (request->filter_tenant()) {
+    if (auto ok = control_.run([&] { return check_known(subsystems_, request->tenant()); }); !ok) {
+      return to_grpc(ok.error());
+    }
+  }
   auto ids = collect(*request);
   if (!ids) return to_grpc(ids.error());
   const bool limited = request->limit() != 0 && request->limit() < ids->size();

@@ -111,7 +111,13 @@ grpc::Status StoreService::Usage(grpc::ServerContext* context,
     tenants.insert(tenant);
   for (const auto& [tenant, about] : configured)
     if (!only || *only == tenant) tenants.insert(tenant);
-  if (only) tenants.insert(*only);
+  if (only && tenants.empty()) {
+    // Of a tenant that is gone from the configuration there may be agents, but nothing stored.
+    if (control_.run([&] { return subsystems_.registry.agents_of(*only); }) == 0) {
+      return {grpc::StatusCode::NOT_FOUND, no_tenant(configured, *only)};
+    }
+    tenants.insert(*only);
+  }
 
   const auto names = table_names(*subsystems_.index);
   api::StoreUsageReply reply;

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "controlplane/api/services.hpp"
@@ -29,6 +31,19 @@ std::string suggest(ControlThread& control, const std::string& wanted, End end, 
 }
 
 }  // namespace
+
+std::string no_tenant(const Tenants& tenants, std::uint32_t wanted) {
+  constexpr std::size_t kMostNamed = 8;
+  std::string text = fmt::format("no tenant {}", wanted);
+  if (tenants.empty()) return text + "; the configuration has none (tenants)";
+  if (tenants.size() > kMostNamed) return text + "; `sluice tenant list` shows those there are";
+  std::string_view before = tenants.size() == 1 ? "; there is " : "; there are ";
+  for (const auto& [id, about] : tenants) {
+    text += fmt::format("{}{} ({})", before, id, about.name);
+    before = ", ";
+  }
+  return text;
+}
 
 std::string suggest_agents(ControlThread& control, const Subsystems& subsystems,
                            const std::string& wanted) {

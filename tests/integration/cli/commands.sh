@@ -93,6 +93,10 @@ is "and resolved by what it offers" "$(json '.members[0].name' agent resolve tra
 check "unknown agents have near names" says 1 "did you mean '?$translate" ask agent show acme/prod/trnaslate/7
 check "a token has 64 digits" says 0 '^[0-9a-f]{64}$' ask agent token $translate --tenant 1
 check "tokens of unknown tenants are refused" says 1 'tenant' ask agent token $translate --tenant 9
+check "lists of unknown tenants are refused, and name the known" \
+  says 1 'no tenant 99; there is 1 \(one\)' ask agent list --tenant 99
+check "so is what the store has of one" says 1 'no tenant 99; there is 1 \(one\)' ask store usage --tenant 99
+is "nobody of a known one is no mistake" "$(json '.agents | length' agent list --tenant 1 --origin peer)" 0
 check "add a peer" ask peer add r2 192.0.2.2
 is "it is listed" "$(json '.peers[0] | .name, .address' peer list)" "r2 192.0.2.2:7600"
 check "delete it" ask peer delete r2
