@@ -102,7 +102,9 @@ class MachineChecks {
 
   void check_keys_file() {
     const auto& cluster = config_.cluster;
-    if (!cluster.bind || !cluster.encryption || !is_missing(cluster.keys_file)) return;
+    if (!cluster.bind || !cluster.encryption) return;
+    warn_of_readers(document_, report_, {"cluster", "keys-file"}, cluster.keys_file);
+    if (!is_missing(cluster.keys_file)) return;
     wrong(
         {"cluster", "keys-file"},
         fmt::format("{} is not there; make it with `sluice cluster init`, or copy it from another "
@@ -166,6 +168,18 @@ bool same_path(const std::string& a, const std::string& b) {
            "";  // the slash at the end is no difference
   };
   return normal(a) == normal(b);
+}
+
+void warn_of_readers(const Node& document, Report& report, const Steps& where,
+                     const std::string& file) {
+  struct stat about{};
+  if (::stat(file.c_str(), &about) != 0 || !S_ISREG(about.st_mode)) return;
+  // As ssh and wg-quick look at it: a bit for anybody else is one too many.
+  if ((about.st_mode & 077) == 0) return;
+  report.warn(
+      mark_of(document, where), text_of(where),
+      fmt::format("{} is a secret that others can read or write (mode {:04o}); chmod 600 {}",
+                  config::quoted(file), about.st_mode & 07777, file));
 }
 
 void check_machine(const Node& document, Report& report, const Config& config, Files files) {

@@ -313,6 +313,8 @@ struct Checked {
   Config config;                        // to be used only when ok()
   std::vector<Diagnostic> diagnostics;  // in the order of the file
   std::size_t more = 0;                 // mistakes beyond kMaxDiagnostics
+  // What works and should not stay so: secrets that others can read. At most kMaxDiagnostics.
+  std::vector<Diagnostic> warnings;
 
   bool ok() const noexcept { return diagnostics.empty(); }
 };
@@ -323,6 +325,7 @@ Checked check(const std::string& path, Files files = Files::kRead);
 Checked check_text(std::string_view text, const std::string& filename, Files files = Files::kSkip);
 
 // The same, with all diagnostics, one a line, as the message of one Error.
+Result<Config> as_result(Checked checked);
 Result<Config> load(const std::string& path, Files files = Files::kRead);
 Result<Config> parse(std::string_view text, const std::string& filename,
                      Files files = Files::kSkip);

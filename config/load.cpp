@@ -79,6 +79,7 @@ class Loader {
     const Steps where{"tenants", i, "token-key-file"};
     const auto path = located(tenant.token_key_file);
     const auto text = read_file(path, kMaxKeyFileBytes);
+    warn_of_readers(document_, report_, where, path);
     if (!text)
       return report_.add(mark_of(document_, where), text_of(where), text.error().message());
     std::string_view hex = *text;
@@ -157,11 +158,6 @@ std::string joined(const Checked& checked) {
   return text;
 }
 
-Result<Config> as_result(Checked checked) {
-  if (checked.ok()) return std::move(checked.config);
-  return fail(ErrorCode::kInvalidArgument, joined(checked), ErrorOrigin::kConfig);
-}
-
 Result<std::string> read_descriptor(int descriptor, std::size_t max_bytes) {
   struct stat status{};
   if (::fstat(descriptor, &status) != 0) {
@@ -211,6 +207,19 @@ Result<std::string> read_file(const std::string& path, std::size_t max_bytes) {
   return text;
 }
 
+namespace {
+
+// Keys that stand in the configuration itself are as secret as it is.
+void warn_of_keys_within(const Node& document, Report& report, const Config& config) {
+  for (std::size_t i = 0; i < config.tenants.size(); ++i) {
+    if (!is_given(document, {"tenants", i, "token-key"})) continue;
+    warn_of_readers(document, report, {"tenants", i, "token-key"}, report.file());
+    return;  // of one file, once
+  }
+}
+
+}  // namespace
+
 Checked check_text(std::string_view text, const std::string& filename, Files files) {
   Checked checked;
   Report report(filename);
@@ -222,6 +231,7 @@ Checked check_text(std::string_view text, const std::string& filename, Files fil
                   std::filesystem::path(filename).parent_path().string());
     if (files != Files::kSkip) {
       check_machine(*document, report, checked.config, files);
+      warn_of_keys_within(*document, report, checked.config);
       loader.read_files();
     }
     loader.check_agents();
@@ -237,6 +247,11 @@ Checked check(const std::string& path, Files files) {
   // The message names the path, as of every other file that cannot be read.
   checked.diagnostics.push_back({path, 0, 0, {}, text.error().message()});
   return checked;
+}
+
+Result<Config> as_result(Checked checked) {
+  if (checked.ok()) return std::move(checked.config);
+  return fail(ErrorCode::kInvalidArgument, joined(checked), ErrorOrigin::kConfig);
 }
 
 Result<Config> load(const std::string& path, Files files) {

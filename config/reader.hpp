@@ -37,4 +37,9 @@ const Node* node_of(const Node& document, const Steps& steps);
 std::string text_of(const Steps& steps);
 bool is_given(const Node& document, const Steps& steps);
 
+// Warns when others than its owner can read a file of secrets, which stands at `where`. Not
+// refused: a router that runs must not stay down for it.
+void warn_of_readers(const Node& document, Report& report, const Steps& where,
+                     const std::string& file);
+
 }  // namespace sluice::config

@@ -39,7 +39,13 @@ void Report::add_in(const std::string& file, Mark mark, std::string message) {
   keep({file, mark.line, mark.column, {}, std::move(message)});
 }
 
+void Report::warn(Mark mark, std::string key, std::string message) {
+  if (warnings_.size() >= kMaxDiagnostics) return;
+  warnings_.push_back({file_, mark.line, mark.column, std::move(key), std::move(message)});
+}
+
 void Report::finish(Checked& checked) {
+  checked.warnings = std::move(warnings_);
   // The configuration's own mistakes first, then those of the files it names.
   std::stable_sort(found_.begin(), found_.end(), [&](const Diagnostic& a, const Diagnostic& b) {
     return std::tuple(a.file != file_, std::string_view(a.file), a.line, a.column) <

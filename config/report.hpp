@@ -42,6 +42,9 @@ class Report {
   // Something wrong in another file that the configuration names.
   void add_in(const std::string& file, Mark mark, std::string message);
 
+  // Something that works and should not stay so.
+  void warn(Mark mark, std::string key, std::string message);
+
   std::size_t count() const noexcept { return found_.size() + dropped_; }
   const std::string& file() const noexcept { return file_; }
   // Hands over the first kMaxDiagnostics in the order of the file, and counts the rest.
@@ -52,6 +55,7 @@ class Report {
 
   std::string file_;
   std::vector<Diagnostic> found_;
+  std::vector<Diagnostic> warnings_;
   std::size_t dropped_ = 0;
 };
 

@@ -205,7 +205,9 @@ inline constexpr std::tuple kTenantKeys{
          .omit_empty = true}},
     Key{"token-key-file",
         &Tenant::token_key_file,
-        {.help = "File that holds the key instead, in the same form.",
+        {.help =
+             "File that holds the key instead, in the same form; with a warning when others can "
+             "read it.",
          .change = Change::kLive,
          .syntax = &kAnyPath,
          .omit_empty = true}},

@@ -1,8 +1,12 @@
 // sluice-controlplane: parse, check, run.
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <vector>
 
 #include "config/config.hpp"
 #include "config/process/arguments.hpp"
+#include "config/process/log.hpp"
 #include "controlplane/app/controlplane.hpp"
 
 namespace sluice::controlplane {
@@ -20,9 +24,13 @@ constexpr Program kProgram{
         "refused\n"
         "or failed, 2 usage.\n"};
 
-int run(config::Config config, const std::string& file) {
+using Warnings = std::vector<config::Diagnostic>;
+
+int run(config::Config config, const Warnings& warnings, const std::string& file) {
   auto control_plane = ControlPlane::create(std::move(config), file, SLUICE_VERSION);
   if (!control_plane) return complain(kProgram, control_plane.error().message());
+  for (const auto& warning : warnings)
+    spdlog::warn("event=config_warning message={}", quoted_value(to_string(warning)));
   if (auto ok = (*control_plane)->run(); !ok) return complain(kProgram, ok.error().message());
   return kExitOk;
 }
@@ -30,13 +38,17 @@ int run(config::Config config, const std::string& file) {
 int parse_and_run(int argc, char** argv) {
   const auto arguments = parse_arguments(argc, argv);
   if (const auto status = answer(arguments, kProgram)) return *status;
-  auto config = config::load(arguments.config, config::Files::kStart);
+  auto checked = config::check(arguments.config, config::Files::kStart);
+  const Warnings warnings = std::move(checked.warnings);
+  auto config = config::as_result(std::move(checked));
   if (!config) return complain(kProgram, config.error().message());
   if (arguments.action == Arguments::Action::kCheck) {
+    for (const auto& warning : warnings)
+      fmt::print("warning: {}\n", to_string(warning));
     fmt::print("{}: ok\n", arguments.config);
     return kExitOk;
   }
-  return run(std::move(*config), arguments.config);
+  return run(std::move(*config), warnings, arguments.config);
 }
 
 }  // namespace

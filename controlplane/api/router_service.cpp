@@ -40,6 +40,19 @@ Result<Id> id_of_filter(const std::string& text) {
   return id_of_name(text);
 }
 
+void fill_diagnostics(const std::vector<config::Diagnostic>& diagnostics,
+                      google::protobuf::RepeatedPtrField<api::Diagnostic>& to) {
+  for (const auto& diagnostic : diagnostics) {
+    auto* out = to.Add();
+    out->set_file(diagnostic.file);
+    out->set_line(diagnostic.line);
+    out->set_column(diagnostic.column);
+    out->set_key(diagnostic.key);
+    out->set_message(diagnostic.message);
+    out->set_text(config::to_string(diagnostic));
+  }
+}
+
 void fill_differences(const std::vector<config::Difference>& differences,
                       google::protobuf::RepeatedPtrField<api::ConfigDifference>& to) {
   for (const auto& difference : differences) {
@@ -155,15 +168,8 @@ grpc::Status RouterService::CheckConfig(grpc::ServerContext*,
   reply->set_file(file);
   reply->set_ok(checked.ok());
   reply->set_more(checked.more);
-  for (const auto& diagnostic : checked.diagnostics) {
-    auto* out = reply->add_diagnostics();
-    out->set_file(diagnostic.file);
-    out->set_line(diagnostic.line);
-    out->set_column(diagnostic.column);
-    out->set_key(diagnostic.key);
-    out->set_message(diagnostic.message);
-    out->set_text(config::to_string(diagnostic));
-  }
+  fill_diagnostics(checked.diagnostics, *reply->mutable_diagnostics());
+  fill_diagnostics(checked.warnings, *reply->mutable_warnings());
   if (checked.ok()) {
     const auto in_effect = control_.run([&] { return subsystems_.runtime.config(); });
     fill_differences(config::diff(in_effect, checked.config), *reply->mutable_differences());

@@ -26,6 +26,8 @@ std::string render_check(const api::CheckConfigReply& r, const Paint& paint) {
   for (const auto& d : r.diagnostics())
     text += printable(d.text()) + '\n';
   if (r.more() != 0) text += fmt::format("and {} more\n", r.more());
+  for (const auto& d : r.warnings())
+    text += fmt::format("{}: {}\n", paint.warn("warning"), printable(d.text()));
   if (!r.ok()) return text;
   text += fmt::format("{}: {}\n", printable(r.file()), paint.good("good"));
   if (r.differences().empty()) return text;
@@ -37,15 +39,10 @@ std::string render_reload(const api::ReloadConfigReply& r, const Paint&) {
   return fmt::format("{}: taken over\n", printable(r.file())) + difference_lines(r.applied());
 }
 
-// The library's own check, for files of routers that need not run.
-api::CheckConfigReply check_here(const std::string& file) {
-  const auto checked = config::check(file);
-  api::CheckConfigReply reply;
-  reply.set_ok(checked.ok());
-  reply.set_file(file);
-  reply.set_more(checked.more);
-  for (const auto& d : checked.diagnostics) {
-    auto& to = *reply.add_diagnostics();
+void fill(const std::vector<config::Diagnostic>& from,
+          google::protobuf::RepeatedPtrField<api::Diagnostic>& into) {
+  for (const auto& d : from) {
+    auto& to = *into.Add();
     to.set_file(d.file);
     to.set_line(d.line);
     to.set_column(d.column);
@@ -53,6 +50,17 @@ api::CheckConfigReply check_here(const std::string& file) {
     to.set_message(d.message);
     to.set_text(to_string(d));
   }
+}
+
+// The library's own check, for files of routers that need not run.
+api::CheckConfigReply check_here(const std::string& file) {
+  const auto checked = config::check(file);
+  api::CheckConfigReply reply;
+  reply.set_ok(checked.ok());
+  reply.set_file(file);
+  reply.set_more(checked.more);
+  fill(checked.diagnostics, *reply.mutable_diagnostics());
+  fill(checked.warnings, *reply.mutable_warnings());
   return reply;
 }
 

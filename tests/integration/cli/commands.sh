@@ -70,6 +70,9 @@ check "a folder that cannot be made is named with its place" \
 check "and by the dataplane" says 1 "FAIL  run-dir: $work/wrong.yaml is not a folder" \
   "$(program sluice-dataplane)" --check --config "$work/no-folder.yaml"
 check "a good configuration passes" says 0 ': ok' "$(program sluice-controlplane)" --check --config "$config"
+chmod 644 "$config"
+check "a secret that others can read is warned of" says 0 'warning: .*/r.yaml:.*tenants\[0\].token-key: .*chmod 600' \
+  "$(program sluice-controlplane)" --check --config "$config"
 made_nothing() { [ ! -e /run/r ]; }
 check "nothing was made by looking" made_nothing
 check "unknown commands have near names" says 2 "Did you mean 'agent'" "$sluice" agnet
@@ -78,6 +81,8 @@ check "version" says 0 '^sluice [0-9]' "$sluice" version
 # ---- With a control plane only.
 start cp "$(program sluice-controlplane)" --config "$config"
 wait_for 20 ask status
+check "it is logged at the start, too" logged cp 'level=warning .*event=config_warning .*token-key'
+chmod 600 "$config"
 is "status without a dataplane" "$(json '.link.state, (.dataplane | type)' status)" "disconnected null"
 for command in stats drops trace; do
   check "$command without a dataplane says so" says 1 'dataplane' ask "$command"

@@ -175,6 +175,50 @@ TEST_F(Machine, FoldersThatThisUserCannotMakeOrWrite) {
   ASSERT_EQ(::chmod((folder_ + "/mine").c_str(), 0700), 0);
 }
 
+TEST_F(Machine, SecretsThatOthersCanReadAreWarnedOf) {
+  const std::string key = folder_ + "/key";
+  std::ofstream(key) << "00112233445566778899aabbccddeeff\n";
+  const auto text = with_top("tenants:\n  - {id: 1, name: one, token-key-file: " + key +
+                             "}\ncluster: {bind: 127.0.0.1, keys-file: " + folder_ + "/file}\n" +
+                             "router: {state-dir: " + folder_ + ", run-dir: " + folder_ + "}");
+  const auto warnings = [&](Files files) {
+    const auto checked = check_text(text, "f", files);
+    EXPECT_TRUE(checked.ok());
+    std::vector<std::string> out;
+    for (const auto& warning : checked.warnings)
+      out.push_back(to_string(warning));
+    return out;
+  };
+  ASSERT_EQ(::chmod(key.c_str(), 0640), 0);
+  ASSERT_EQ(::chmod((folder_ + "/file").c_str(), 0604), 0);
+  const auto said = [&](const std::string& place, const std::string& file, const char* mode) {
+    return place + ": '" + file + "' is a secret that others can read or write (mode " + mode +
+           "); chmod 600 " + file;
+  };
+  EXPECT_EQ(warnings(Files::kRead),
+            (std::vector{said("f:8:39: cluster.keys-file", folder_ + "/file", "0604"),
+                         said("f:7:40: tenants[0].token-key-file", key, "0640")}));
+  EXPECT_EQ(warnings(Files::kStart).size(), 2U);
+  EXPECT_EQ(warnings(Files::kSkip).size(), 0U);
+  ASSERT_EQ(::chmod(key.c_str(), 0600), 0);
+  ASSERT_EQ(::chmod((folder_ + "/file").c_str(), 0400), 0);
+  EXPECT_EQ(warnings(Files::kRead).size(), 0U);
+}
+
+TEST_F(Machine, AKeyInAConfigurationThatOthersCanRead) {
+  const std::string file = folder_ + "/r.yaml";
+  std::ofstream(file) << with_top(
+      "tenants:\n  - {id: 1, name: one, token-key: "
+      "00112233445566778899aabbccddeeff}\nrouter: {state-dir: " +
+      folder_ + ", run-dir: " + folder_ + "}");
+  ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
+  const auto open = check(file);
+  ASSERT_EQ(open.warnings.size(), 1U);
+  EXPECT_EQ(open.warnings[0].key, "tenants[0].token-key");
+  ASSERT_EQ(::chmod(file.c_str(), 0600), 0);
+  EXPECT_TRUE(check(file).warnings.empty());
+}
+
 TEST_F(Machine, WhatCannotBeSeenIsNotJudged) {
   std::filesystem::create_directory(folder_ + "/state");
   const bool root = ::geteuid() == 0;

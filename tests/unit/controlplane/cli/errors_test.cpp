@@ -227,6 +227,21 @@ TEST_F(Errors, ConfigCheckNeedsNoControlPlane) {
   EXPECT_EQ(router_.run({"config", "check", ""}).status, kWrongUsage);
 }
 
+TEST_F(Errors, ConfigCheckWarnsOfSecretsThatOthersCanRead) {
+  const std::string file = router_.socket() + ".yaml";
+  std::ofstream(file) << "dataplane:\n  workers: [0]\nports:\n  - name: a\n    device: net_null0\n"
+                      << "tenants:\n  - {id: 1, name: a, token-key: " << std::string(32, 'a')
+                      << "}\n";
+  ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
+  const auto ran = run_words({"config", "check", file});
+  EXPECT_EQ(ran.status, kDone);
+  EXPECT_NE(ran.out.find("warning: " + file + ":7:"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("chmod 600 " + file + "\n" + file + ": good\n"), std::string::npos)
+      << ran.out;
+  const auto json = nlohmann::json::parse(run_words({"config", "check", file, "--json"}).out);
+  EXPECT_EQ(json.at("warnings").at(0).at("key"), "tenants[0].token-key");
+}
+
 // Of the daemons' own file, or the one that --config names.
 TEST_F(Errors, ConfigCheckOfTheUsualFileNeedsNoControlPlane) {
   const std::string file = router_.socket() + ".yaml";
