@@ -26,9 +26,9 @@ std::string render_check(const api::CheckConfigReply& r, const Paint& paint) {
   for (const auto& d : r.diagnostics())
     text += printable(d.text()) + '\n';
   if (r.more() != 0) text += fmt::format("and {} more\n", r.more());
+  if (!r.ok()) return text;  // first things first: warnings come with a good one
   for (const auto& d : r.warnings())
     text += fmt::format("{}: {}\n", paint.warn("warning"), printable(d.text()));
-  if (!r.ok()) return text;
   text += fmt::format("{}: {}\n", printable(r.file()), paint.good("good"));
   if (r.differences().empty()) return text;
   return text + "differs from what is in effect:\n" + difference_lines(r.differences());
