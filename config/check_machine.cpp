@@ -39,8 +39,10 @@ bool is_group(const std::string& name) {
 }
 
 // The errno of what keeps this user from making entries in a folder, or writing a file; 0: nothing.
+// A disk that is mounted read-only is none of it: a router serves what it has there.
 int why_not_writable(const std::string& path, int mode) {
-  return ::faccessat(AT_FDCWD, path.c_str(), mode, AT_EACCESS) == 0 ? 0 : errno;
+  if (::faccessat(AT_FDCWD, path.c_str(), mode, AT_EACCESS) == 0) return 0;
+  return errno == EROFS ? 0 : errno;
 }
 
 // The path itself, or the nearest folder above it that is there. A link that leads nowhere is

@@ -17,8 +17,7 @@ namespace {
 
 namespace store = controlplane::store;
 
-// --- what was measured of caches
-// ------------------------------------------------------------------
+// --- what was measured of caches -----------------------------------------------------------------
 
 constexpr std::string_view kMeasuredForm =
     "positive, negative or capability, then lookups, hits and entries, like "
@@ -59,8 +58,7 @@ Status take_measured(std::string_view text, Uses& uses) {
   return wrong_usage(fmt::format("--measured: '{}' is not {}", text, kMeasuredForm));
 }
 
-// --- the plan
-// -------------------------------------------------------------------------------------
+// --- the plan ------------------------------------------------------------------------------------
 
 struct Plan {
   store::FleetSize fleet;
@@ -136,8 +134,7 @@ std::string render_yaml(const Plan& plan) {
   return text;
 }
 
-// --- text
-// -----------------------------------------------------------------------------------------
+// --- text ----------------------------------------------------------------------------------------
 
 constexpr store::Place kPlaces[] = {store::Place::kControlPlane, store::Place::kDataplane,
                                     store::Place::kDisk};
@@ -163,8 +160,7 @@ std::string render_configuration(const Plan& plan, const Paint& paint) {
                        fmt::join(plan.sizes.beyond, ", "));
   }
   return "\nconfiguration that holds it, into the sections of the same names (dataplane.workers "
-         "and "
-         "ports are yours):\n\n" +
+         "and ports are yours):\n\n" +
          render_yaml(plan);
 }
 
@@ -197,8 +193,7 @@ std::string render_caches(const Plan& plan, const Paint& paint) {
          table.text(paint);
 }
 
-// --- JSON
-// -----------------------------------------------------------------------------------------
+// --- JSON ----------------------------------------------------------------------------------------
 
 void add_configuration(JsonWriter& json, const Plan& plan) {
   json.list("beyond", plan.sizes.beyond).key("configuration");
@@ -263,8 +258,7 @@ std::string render_json(const Plan& plan) {
   return json.end_object().take();
 }
 
-// --- arguments
-// ------------------------------------------------------------------------------------
+// --- arguments -----------------------------------------------------------------------------------
 
 store::FleetSize fleet_of(const Invocation& args) {
   store::FleetSize fleet{.agents = args.number("agents"),
