@@ -103,36 +103,35 @@ Overlay::Node* Overlay::make_node(const Entry& entry, const Node* next, bool wit
 
 void Overlay::apply_number(const Entry& entry) noexcept {
   const std::uint64_t value = entry.op == Op::kDelete ? kDeletedValue : entry.inline_value;
-  Slot& slot = slot_of(entry.hash);
-  if (Node* const known = slot.node.load(std::memory_order_relaxed); known != nullptr) {
+  const auto [slot, known] = slot_of(entry.hash);
+  if (known != nullptr) {
     known->sequence.store(entry.sequence, std::memory_order_relaxed);
-    slot.value.store(value, std::memory_order_relaxed);
+    slot->value.store(value, std::memory_order_relaxed);
     return;
   }
   BlockFilter::add(filter_words_, filter_blocks_, entry.hash);
-  publish(slot, entry.hash, value, make_node(entry, nullptr, false));
+  publish(*slot, entry.hash, value, make_node(entry, nullptr, false));
   entries_.fetch_add(1, std::memory_order_relaxed);
 }
 
 // A record, or the deletion of a key: of a set it also forgets the elements before it.
 void Overlay::apply_record(const Entry& entry) noexcept {
-  Slot& slot = slot_of(entry.hash);
+  const auto [slot, known] = slot_of(entry.hash);
   Node* const node = make_node(entry, nullptr, true);
-  if (slot.node.load(std::memory_order_relaxed) == nullptr) {
-    publish(slot, entry.hash, entry.sequence, node);
+  if (known == nullptr) {
+    publish(*slot, entry.hash, entry.sequence, node);
     entries_.fetch_add(1, std::memory_order_relaxed);
   } else {
-    slot.value.store(entry.sequence, std::memory_order_relaxed);
-    slot.node.store(node, std::memory_order_release);  // pairs with find
+    slot->value.store(entry.sequence, std::memory_order_relaxed);
+    slot->node.store(node, std::memory_order_release);  // pairs with slot_of
   }
 }
 
 void Overlay::apply_element(const Entry& entry, const KeyHasher& hasher) noexcept {
-  Slot& set = slot_of(entry.hash);
-  Node* const head = set.node.load(std::memory_order_relaxed);
-  const std::uint64_t cleared = set.value.load(std::memory_order_relaxed);
+  const auto [set, head] = slot_of(entry.hash);
+  const std::uint64_t cleared = set->value.load(std::memory_order_relaxed);
   const Hash128 element_hash = hasher.element(entry.hash, entry.value);
-  Node* const known = slot_of(element_hash).node.load(std::memory_order_relaxed);
+  Node* const known = slot_of(element_hash).node;
   // In the list already, when it is younger than the last deletion of the key.
   if (known != nullptr && known->sequence.load(std::memory_order_relaxed) > cleared) {
     known->sequence.store(entry.sequence, std::memory_order_relaxed);
@@ -141,16 +140,16 @@ void Overlay::apply_element(const Entry& entry, const KeyHasher& hasher) noexcep
   }
   Node* const node = make_node(entry, head, true);
   if (head == nullptr) {
-    publish(set, entry.hash, 0, node);
+    publish(*set, entry.hash, 0, node);
   } else {
-    set.node.store(node, std::memory_order_release);
+    set->node.store(node, std::memory_order_release);  // pairs with slot_of
   }
-  // The key may have taken the slot that was free for the element.
-  Slot& element = slot_of(element_hash);
+  // Looked for again: the key may have taken the slot that was free for the element.
+  Slot& element = *slot_of(element_hash).slot;
   if (known == nullptr) {
     publish(element, element_hash, kElement, node);
   } else {
-    element.node.store(node, std::memory_order_release);
+    element.node.store(node, std::memory_order_relaxed);  // no reader looks for elements
   }
   entries_.fetch_add(1, std::memory_order_relaxed);
 }

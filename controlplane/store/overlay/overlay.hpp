@@ -74,16 +74,14 @@ class Overlay {
   void prefetch_slot(const Hash128& hash) const noexcept { sluice::prefetch(&slots_[home(hash)]); }
   // Compact form. kDeletedValue stands for a deletion.
   bool find(const Hash128& hash, std::uint64_t& value) const noexcept {
-    const Slot& slot = slot_of(hash);
-    if (slot.node.load(std::memory_order_relaxed) == nullptr) return false;
-    value = slot.value.load(std::memory_order_relaxed);
+    const auto [slot, node] = slot_of(hash);
+    if (node == nullptr) return false;
+    value = slot->value.load(std::memory_order_relaxed);
     return true;
   }
   // Exact form: the newest operation on the key. Of a set: follow next for the other elements; a
   // kDelete ends the list and hides everything older than this overlay.
-  const Node* find(const Hash128& hash) const noexcept {
-    return slot_of(hash).node.load(std::memory_order_acquire);
-  }
+  const Node* find(const Hash128& hash) const noexcept { return slot_of(hash).node; }
 
   bool empty() const noexcept { return entries() == 0; }
   // Keys, and elements of sets.
@@ -121,12 +119,18 @@ class Overlay {
   std::size_t home(const Hash128& hash) const noexcept {
     return ((hash.lo >> 32) * line_count_ >> 32) * kLineSlots;
   }
-  // The slot of the hash, or the free one where it goes; there always is one.
-  Slot& slot_of(const Hash128& hash) const noexcept {
+  // The slot of the hash with its node; or, without one, the slot where it goes: for a reader that
+  // is none, since another key may have it by now.
+  struct Place {
+    Slot* slot;
+    Node* node;
+  };
+  Place slot_of(const Hash128& hash) const noexcept {
     for (std::size_t at = home(hash);; at = at + 1 == slot_count() ? 0 : at + 1) {
       Slot& slot = slots_[at];
-      // Pairs with publish.
-      if (slot.node.load(std::memory_order_acquire) == nullptr || slot.hash == hash) return slot;
+      // Once: what is free now may not be at the next look. Pairs with publish.
+      Node* const node = slot.node.load(std::memory_order_acquire);
+      if (node == nullptr || slot.hash == hash) return {&slot, node};
     }
   }
   std::size_t slot_count() const noexcept { return line_count_ * kLineSlots; }

@@ -198,5 +198,39 @@ TEST(Overlay, ReadersSeeWholeEntriesBesideTheWriter) {
   reader.join();
 }
 
+// A slot that was free when a reader came to it may have another key at the next look.
+TEST(Overlay, AKeyThatIsNotThereIsNotTakenForOneThatComes) {
+  constexpr std::uint64_t kKeys = 4000;
+  const auto key = [](std::uint64_t i) { return Hash128{i * 0x9e3779b97f4a7c15U, 1}; };
+  const auto stranger = [](std::uint64_t i) { return Hash128{i * 0x9e3779b97f4a7c15U, 2}; };
+  for (const Form form : {Form::kCompact, Form::kExact}) {
+    Overlay overlay(form, 1 << 20);
+    std::atomic<std::uint64_t> looked_for{0};
+    std::atomic<std::uint64_t> written{0};
+    std::uint64_t found = 0;
+    std::thread reader([&] {
+      for (std::uint64_t i = 1; i <= kKeys; ++i) {
+        looked_for.store(i, std::memory_order_release);
+        while (written.load(std::memory_order_acquire) < i) {
+          std::uint64_t value = 0;
+          found += form == Form::kCompact ? overlay.find(stranger(i), value)
+                                          : overlay.find(stranger(i)) != nullptr;
+        }
+      }
+    });
+    for (std::uint64_t i = 1; i <= kKeys; ++i) {
+      while (looked_for.load(std::memory_order_acquire) < i)
+        std::this_thread::yield();
+      const Id id{};
+      Entry entry{.hash = key(i), .sequence = i, .op = Op::kPut};
+      entry.key = id.bytes;
+      overlay.apply(entry, hasher());
+      written.store(i, std::memory_order_release);
+    }
+    reader.join();
+    EXPECT_EQ(found, 0U);
+  }
+}
+
 }  // namespace
 }  // namespace sluice::controlplane::store
