@@ -133,6 +133,7 @@ Result<std::shared_ptr<const Layout>> Migrator::layout_for(const MigrateTarget& 
 
 Status Migrator::migrate(const MigrateTarget& target, const Progress& progress) {
   const std::lock_guard one(one_at_a_time_);
+  if (const Status ready = core_.check_opened(); !ready) return ready;
   if (core_.version()->old) {
     if (const Status done = wait_until_moved(progress); !done) return done;
   }

@@ -431,5 +431,47 @@ TEST(IndexOpeningOnce, WithoutTheRightToWriteItDoesNotOpen) {
   ASSERT_NO_FATAL_FAILURE(remains.open());
 }
 
+// A migration that was under way cannot go on, and whoever asks for one does not wait for room.
+TEST(IndexOpeningOnce, AMigrationIsRefusedLikeAWrite) {
+  FaultFs fs;
+  IndexOptions options{.directory = kDirectory,
+                       .tables = test::model_tables(),
+                       .lanes = 2,
+                       .fsync = Fsync::kNever,
+                       .verify_after_open = false};
+  StoreModel model({.seed = 1});
+  model.apply_history(5);
+  options.bytes_per_second = 1;  // it does not get far
+  auto index = Index::open(fs, options);
+  ASSERT_TRUE(index);
+  for (std::uint64_t number = 1; number <= 5; ++number)
+    ASSERT_TRUE((*index)->write(model.batch(number)));
+  ASSERT_FALSE((*index)->maintenance().migrate(
+      {.lanes = 3}, [&](std::uint64_t, std::uint64_t) { return !(*index)->metrics().migrating; }));
+  index->reset();
+
+  options.bytes_per_second = 0;
+  fs.set_read_only(true);
+  index = Index::open(fs, options);
+  ASSERT_TRUE(index);
+  ASSERT_TRUE((*index)->metrics().migrating);
+  bool waits = false;
+  const Status refused = (*index)->maintenance().migrate({.lanes = 4}, [&](auto, auto) {
+    waits = true;
+    return false;
+  });
+  ASSERT_FALSE(refused);
+  EXPECT_FALSE(waits) << refused.error().message();
+  EXPECT_EQ(refused.error().code(), ErrorCode::kPermissionDenied) << refused.error().message();
+  EXPECT_EQ(model.compare(**index, 1, 8), "");
+
+  fs.set_read_only(false);
+  while (!(*index)->health())
+    std::this_thread::yield();
+  EXPECT_TRUE((*index)->maintenance().migrate({.lanes = 4}, {}));
+  EXPECT_EQ((*index)->metrics().lanes, 4U);
+  EXPECT_EQ(model.compare(**index, 1, 8), "");
+}
+
 }  // namespace
 }  // namespace sluice::controlplane::store
