@@ -43,6 +43,7 @@ Overlay::Overlay(Form form, std::uint64_t bytes)
 
 // The arena is written before it is read.
 void Overlay::clear() noexcept {
+  if (slots_used_ == 0) return;  // as it was made, and its memory still the kernel's
   std::memset(filter_memory_.data(), 0, filter_memory_.size());
   std::memset(slot_memory_.data(), 0, slot_memory_.size());
   arena_used_ = slots_used_ = 0;
