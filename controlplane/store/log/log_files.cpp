@@ -72,7 +72,10 @@ Status LogFiles::create(const std::string& path, std::uint64_t base, std::uint64
 
 Status LogFiles::open(const LogEnd& end) {
   if (given_up_) return std::unexpected(*given_up_);
-  if (auto done = cut(end); !done) return done;
+  if (!cut_) {
+    if (auto done = cut(end); !done) return done;
+    cut_ = true;
+  }
   return begin_first(end);
 }
 

@@ -21,8 +21,8 @@ class LogFiles {
   LogFiles(Fs& fs, const LogOptions& options) : fs_(fs), options_(options) {}
 
   // Cuts what is torn, makes durable what is kept, begins a file there: nothing is written behind
-  // a torn end before the cut is on the disk. To be tried again after an error, each step does no
-  // harm twice; but once a sync failed, which a second one would hide, for ever the same error.
+  // a torn end before the cut is on the disk. To be tried again after an error, from the step that
+  // failed; but once a sync failed, which a second one would hide, for ever the same error.
   Status open(const LogEnd& end);
 
   // After an error the end is where it was.
@@ -84,6 +84,7 @@ class LogFiles {
   bool tail_ = false;              // a failed write may have left something behind the end
   std::string leftover_;           // a failed begin_file() may have left this
   std::optional<Error> given_up_;  // by open()
+  bool cut_ = false;               // by open(): what is kept is on the disk
 
   std::mutex sync_mutex_;  // one sync at a time; taken before mutex_
   mutable std::mutex mutex_;

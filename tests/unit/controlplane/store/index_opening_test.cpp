@@ -385,6 +385,17 @@ TEST(IndexOpeningOnce, AReadOnlyStoreHasOneOwner) {
   EXPECT_FALSE(open_index(remains.fs_));
 }
 
+// A full disk may stay full for days, and each sync is work for it.
+TEST(IndexOpeningOnce, WhatIsOnTheDiskIsNotSyncedWithEveryTry) {
+  Remains remains(1);
+  remains.break_at(1, Fault::kFull);
+  ASSERT_NO_FATAL_FAILURE(remains.open());
+  const std::uint64_t syncs = remains.fs_.syncs();
+  for (int i = 0; i < 5; ++i)
+    EXPECT_FALSE(remains.write_other());
+  EXPECT_EQ(remains.fs_.syncs(), syncs);
+}
+
 TEST(IndexOpeningOnce, WhatAReadOnlyDiskHasIsNotTouched) {
   Remains remains(2);
   const auto look = [&] {
