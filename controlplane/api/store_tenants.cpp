@@ -90,6 +90,19 @@ std::map<std::uint8_t, std::string> table_names(const store::Index& index) {
 
 }  // namespace
 
+// Nothing is known of it but what may be stored: of a tenant that is gone from the configuration
+// there may be agents, too.
+bool StoreService::is_unknown(std::uint16_t tenant) {
+  return control_.run([&] {
+    return !subsystems_.tenants.contains(tenant) && subsystems_.registry.agents_of(tenant) == 0;
+  });
+}
+
+grpc::Status StoreService::unknown(std::uint16_t tenant) {
+  return {grpc::StatusCode::NOT_FOUND,
+          control_.run([&] { return no_tenant(subsystems_.tenants, tenant); })};
+}
+
 // --- usage --------------------------------------------------------------------------------------
 
 grpc::Status StoreService::Usage(grpc::ServerContext* context,
@@ -112,10 +125,7 @@ grpc::Status StoreService::Usage(grpc::ServerContext* context,
   for (const auto& [tenant, about] : configured)
     if (!only || *only == tenant) tenants.insert(tenant);
   if (only && tenants.empty()) {
-    // Of a tenant that is gone from the configuration there may be agents, but nothing stored.
-    if (control_.run([&] { return subsystems_.registry.agents_of(*only); }) == 0) {
-      return {grpc::StatusCode::NOT_FOUND, no_tenant(configured, *only)};
-    }
+    if (is_unknown(*only)) return unknown(*only);
     tenants.insert(*only);
   }
 
@@ -175,6 +185,8 @@ grpc::Status StoreService::Export(grpc::ServerContext* context,
       },
       progress_to(*context, *writer, streams_, stopping_));
   if (!exported) return to_grpc(exported.error());
+  // Not an empty export, which would replace an earlier one.
+  if (items == 0 && is_unknown(*tenant)) return unknown(*tenant);
   if (const auto given = give(); !given) return to_grpc(given.error());
   piece.mutable_report()->set_tenant(*tenant);
   piece.mutable_report()->set_items(items);
@@ -286,6 +298,7 @@ grpc::Status StoreService::DeleteTenant(grpc::ServerContext* context,
   api::DeleteTenantReply reply;
   auto& report = *reply.mutable_report();
   report.set_tenant(*tenant);
+  const bool no_agents = is_unknown(*tenant);
   const auto done =
       delete_all(*tenant, progress_to(*context, *writer, streams_, stopping_), report);
   if (!done) {
@@ -294,6 +307,7 @@ grpc::Status StoreService::DeleteTenant(grpc::ServerContext* context,
                                        report.agents(), report.records()))
             .error());
   }
+  if (no_agents && report.agents() == 0 && report.records() == 0) return unknown(*tenant);
   report.set_configured(control_.run([&] {
     subsystems_.runtime.rebuild_base();
     return subsystems_.tenants.contains(*tenant);

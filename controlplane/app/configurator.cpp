@@ -1,6 +1,7 @@
 #include "controlplane/app/configurator.hpp"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
@@ -112,9 +113,16 @@ void Configurator::apply_tenants(const config::Config& next) {
   for (const auto& [id, tenant] : tenants_) {
     if (wanted.contains(id)) continue;
     programmer_.delete_tenant(id);
+    const std::size_t agents = registry_.agents_of(id);
     // Those of the configuration are gone with it; who registered has nowhere to belong.
     registry_.remove_if(
         [gone = id](const Agent& agent) { return agent.generation == 0 && agent.tenant == gone; });
+    const std::size_t forgotten = agents - registry_.agents_of(id);
+    if (forgotten == 0) continue;
+    spdlog::warn(
+        "event=tenant_gone tenant={} agents={} effect=\"the configuration has it no more: they are "
+        "ended, and forgotten by the store\"",
+        id, forgotten);
   }
   tenants_ = std::move(wanted);
   for (const auto& [id, tenant] : tenants_) {

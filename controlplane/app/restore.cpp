@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <map>
 
 #include "config/process/log.hpp"
 #include "controlplane/registry/agent_record.hpp"
@@ -68,6 +69,15 @@ class Restorer {
     take_agent(std::get<StoredAgent>(*stored));
   }
 
+  void tell_gone_tenants() const {
+    for (const auto& [tenant, agents] : of_gone_tenants_) {
+      spdlog::warn(
+          "event=tenant_gone tenant={} agents={} effect=\"the configuration has it no more: they "
+          "are forgotten by the store\"",
+          tenant, agents);
+    }
+  }
+
   Restored result_;
 
  private:
@@ -75,7 +85,11 @@ class Restorer {
     std::uint32_t peer = kNoIndex;
     if (agent.origin == Origin::kPeer) peer = forwarding_.find_peer(agent.peer);
     const bool homeless = agent.origin == Origin::kPeer && peer == kNoIndex;
-    if (homeless || !tenants_.contains(agent.tenant)) return outdated(agent);
+    if (!tenants_.contains(agent.tenant)) {
+      ++of_gone_tenants_[agent.tenant];
+      return outdated(agent);
+    }
+    if (homeless) return outdated(agent);
     const auto ok = registry_.restore(agent, peer, now_);
     if (ok) {
       ++result_.agents;
@@ -108,6 +122,7 @@ class Restorer {
   const Tenants& tenants_;
   Journal& journal_;
   Time now_;
+  std::map<std::uint16_t, std::uint64_t> of_gone_tenants_;
 };
 
 }  // namespace
@@ -120,6 +135,7 @@ Result<Restored> restore_all(const store::Snapshot& from, Registry& registry,
   if (!ok) return std::unexpected(ok.error());
   ok = restorer.each(from, kAgentsTable, [&](const auto& item) { restorer.take_agent(item); });
   if (!ok) return std::unexpected(ok.error());
+  restorer.tell_gone_tenants();
   return restorer.result_;
 }
 

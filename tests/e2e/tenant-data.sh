@@ -43,10 +43,15 @@ is "with all there is of them" \
   "registered e2e/two true"
 is "and an end" "$(tail -n 1 "$work/two.jsonl" | jq -c '[.end, .items]')" "[true,10]"
 is "standard output, too" "$(ask store export --tenant 2 | jq -s 'map(select(.kind == "agent")) | length')" 10
+cp "$work/two.jsonl" "$work/kept.jsonl"
+check "not of a tenant that nobody knows" refused 'no tenant 7; there are 1 \(one\), 2 \(two\)' \
+  ask store export --tenant 7 --output "$work/two.jsonl"
+check "which replaces nothing" cmp "$work/two.jsonl" "$work/kept.jsonl"
 
 # ---- Deletion: never unasked, never of what the configuration has.
 check "not without --yes" refused 'this ends 10 agents of tenant 2.*--yes' ask store delete --tenant 2
 check "not of what the configuration has" refused 'in the configuration' ask store delete --tenant 1 --yes
+check "not of a tenant that nobody knows" refused 'no tenant 7' ask store delete --tenant 7 --yes
 is "nothing is gone" "$(of_tenant 2)" "two 10 agents 10"
 stop carol
 is "deleted" "$(get '"\(.agents) \(.configured)"' store delete --tenant 2 --yes)" "9 true"
@@ -85,4 +90,23 @@ options carol 10.77.2.1 2
 run_as h2 carol listen "${given[@]}"
 wait_for 10 logged carol listening
 is "an agent that runs registers anew" "$(who)" 1
+
+# ---- Taken out of the configuration, running and over a restart: its agents go, and the log says how many.
+stop carol
+gone() { grep -q "event=tenant_gone tenant=2 agents=$1 " "$work/r-cp.log"; }
+cp "$work/r.yaml" "$work/with-two.yaml"
+without_two() { grep -v 'id: 2, name: two' "$work/with-two.yaml" >"$work/r.yaml"; }
+add two1 9001 2
+add two2 9002 2
+without_two
+check "taken out while it runs" ask config reload
+check "its agents are counted" gone 2
+cp "$work/with-two.yaml" "$work/r.yaml"
+check "and back" ask config reload
+is "without agents" "$(who)" 0
+add two1 9001 2
+without_two
+kill9 r-cp
+start_controlplane r
+check "taken out over a restart" gone 1
 finish
