@@ -174,7 +174,12 @@ RouterSizes router_sizes(const FleetSize& fleet) {
   const std::uint64_t in_table = fleet.base ? std::min(sizes.agents, 2 * delta) : sizes.agents;
   const std::uint64_t wanted = (with_margin(in_table + others) + kLeastRoutes) / 1024 * 1024;
   sizes.routes = std::min(wanted, kMostRoutes);
-  if (!fleet.base) at_most(wanted, kMostRoutes, "agents without base segments", beyond);
+  if (!fleet.base && wanted > kMostRoutes) {
+    beyond.push_back(
+        fmt::format("{} routes at most without base segments, and it needs {} with "
+                    "what may come beside it",
+                    kMostRoutes, wanted));
+  }
   if (fleet.base) sizes.base_delta_max = std::min(delta, (sizes.routes - others) / 2);
 
   const double reserved = reserved_bytes(fleet, sizes);

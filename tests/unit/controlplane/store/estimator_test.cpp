@@ -109,8 +109,9 @@ TEST(RouterSizes, SayWhatIsBeyondAnyRouter) {
   EXPECT_EQ(beyond({.agents = 1, .capabilities = (1 << 20) + 1}),
             "1048576 different capabilities at most");
   EXPECT_EQ(beyond({.agents = 1, .hosts = (1 << 20) + 1}), "1048576 hosts at most");
-  EXPECT_EQ(beyond({.agents = 40'000'000, .base = false}),
-            "33554432 agents without base segments at most");
+  EXPECT_EQ(beyond({.agents = 40'000'000, .base = false})
+                .find("33554432 routes at most without base segments, and it needs 4"),
+            0U);
 }
 
 TEST(Estimate, RefusesNonsense) {
