@@ -111,7 +111,7 @@ class EveryCrash : public ::testing::Test {
       ASSERT_EQ(wrong, "") << "during " << history.step();
       return;
     }
-    FAIL() << "no run came to it";
+    ++not_reached_;
   }
 
   void everywhere(Fsync fsync, Loss loss) {
@@ -122,6 +122,7 @@ class EveryCrash : public ::testing::Test {
       SCOPED_TRACE(fmt::format("seed {}, power lost at {}", seed_, point.text()));
       crash_and_check(point, fsync, loss);
     });
+    expect_reached(all.size());
     tell(all.size());
   }
 
@@ -137,9 +138,7 @@ class EveryCrash : public ::testing::Test {
     return points;
   }
 
-  // Once more during the recovery, then all unsynced is lost. What a recovery does depends on how
-  // far threads in the background had come at the first crash, so a few operations of the one that
-  // was recorded may not come again: these are counted.
+  // Once more during the recovery, then all unsynced is lost.
   void crash_again(const Point& first, const Point& second) {
     for (int i = 0; i < kTries; ++i) {
       FaultFs fs;
@@ -168,6 +167,12 @@ class EveryCrash : public ::testing::Test {
           one(n);
       });
     }
+  }
+
+  // What a history does depends a little on threads in the background: how many segments there are
+  // when the backup links them, say. So a few points of the recorded run may not come again.
+  void expect_reached(std::size_t tried) const {
+    EXPECT_LE(not_reached_.load(), tried / 50 + 1) << "seed " << seed_;
   }
 
   void count(std::string_view step) {
@@ -222,7 +227,7 @@ TEST_F(EveryCrash, AgainDuringTheRecovery) {
     crash_again(first, again);
   });
   EXPECT_GT(recoveries, 10 * kFirst);
-  EXPECT_LE(not_reached_.load(), tried.size() / 50 + 1);
+  expect_reached(tried.size());
   tell(recoveries);
 }
 
