@@ -26,6 +26,7 @@ std::unexpected<Error> damaged(const std::string& path, std::string_view section
 // Everything that the rest relies on. What it reads is already under a good checksum, but a file
 // may have been made by somebody else.
 bool plausible(const SegmentHeader& header, std::uint64_t file_bytes) noexcept {
+  if (header.header_bytes != sizeof header) return false;
   if (header.form == 0 || header.form > kMaxForm || header.has_filter > 1) return false;
   if (!index::valid(header.function())) return false;
   if (!header.valid_filter()) return false;
@@ -49,11 +50,11 @@ Result<std::shared_ptr<const Segment>> Segment::open(Fs& fs, const std::string& 
   }
   const auto header = load<SegmentHeader>(bytes.data());
   if (header.magic != kSegmentMagic) return damaged(path, "header", 0, "this is no segment");
-  if (!known_format(header.format) || header.header_bytes != sizeof header)
-    return std::unexpected(unknown_format(path, header.format));
+  // First: what names another format must not be a flipped bit.
   if (segment_header_check(bytes.first<kSegmentAlignment>()) != header.header_check) {
     return damaged(path, "header", offsetof(SegmentHeader, header_check), "wrong checksum");
   }
+  if (!known_format(header.format)) return std::unexpected(unknown_format(path, header.format));
   if (!plausible(header, bytes.size())) {
     if (header.total_bytes > bytes.size()) {
       return damaged(path, "header", bytes.size(), "the file ends before its content does");

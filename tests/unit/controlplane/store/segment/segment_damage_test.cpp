@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+
 #include "tests/unit/controlplane/store/segments.hpp"
 
 namespace sluice::controlplane::store {
@@ -164,13 +167,34 @@ TEST(SegmentDamage, OnlyTheDamagedBlockIsLost) {
 TEST(SegmentDamage, AnotherVersionIsUnsupportedAndNamed) {
   test::FaultFs fs;
   ASSERT_TRUE(write_segment(fs, "s", random_compact(5, 5), {}));
-  fs.flip_bit("s", offsetof(SegmentHeader, format), 3);
+  const auto bytes = fs.contents("s");
+  std::array<std::uint8_t, kSegmentAlignment> page;
+  std::copy_n(bytes.begin(), page.size(), page.begin());
+  sluice::store(&page[offsetof(SegmentHeader, format)], kNewestSegmentFormat ^ 8U);
+  sluice::store(&page[offsetof(SegmentHeader, header_check)], segment_header_check(page));
+  ASSERT_TRUE((*fs.open("s", OpenMode::kWrite))->write_at(0, page));
   const auto segment = Segment::open(fs, "s");
   ASSERT_FALSE(segment);
   EXPECT_EQ(segment.error().code(), ErrorCode::kUnsupported);
   EXPECT_NE(
       segment.error().message().find(fmt::format("segment format {}", kNewestSegmentFormat ^ 8)),
       std::string::npos);
+}
+
+// Or a start would end with the advice to take another version.
+TEST(SegmentDamage, AFlippedBitInTheHeaderIsNoOtherVersion) {
+  test::FaultFs fs;
+  ASSERT_TRUE(write_segment(fs, "s", random_compact(5, 5), {}));
+  for (std::uint64_t at = 0; at < sizeof(SegmentHeader); ++at) {
+    for (unsigned bit = 0; bit < 8; ++bit) {
+      fs.flip_bit("s", at, bit);
+      const auto segment = Segment::open(fs, "s");
+      ASSERT_FALSE(segment) << at;
+      ASSERT_EQ(segment.error().code(), ErrorCode::kCorrupt) << at;
+      fs.flip_bit("s", at, bit);
+    }
+  }
+  EXPECT_TRUE(Segment::open(fs, "s"));
 }
 
 TEST(SegmentDamage, VerifyCanBeStopped) {
