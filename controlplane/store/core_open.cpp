@@ -85,7 +85,7 @@ Status Core::finish_opening() {
   const std::lock_guard lock(opening_mutex_);
   if (opened()) return {};
   const Status done = write_opening();
-  log_->open(done);
+  log_->set_refusal(done);
   opened_.store(done.has_value(), std::memory_order_release);  // pairs with opened()
   return done;
 }

@@ -141,12 +141,12 @@ class LogWriter {
   // Cuts what `end` says is torn, then begins a new file there, and takes writes.
   static Result<std::unique_ptr<LogWriter>> create(Fs& fs, LogOptions options, const LogEnd& end);
   // The same in steps, for a disk that may take no writes yet: touches nothing and refuses
-  // everything until begin() has worked and open({}) was called. One thread calls the two.
+  // everything until begin() has worked and set_refusal({}) was called. One thread calls the two.
   static std::unique_ptr<LogWriter> create_waiting(Fs& fs, LogOptions options, LogEnd end);
   // To be tried again after an error; does nothing once it has worked.
   Status begin();
   // Takes writes from now on; or refuses everything with that error, for the time being.
-  void open(const Status& status);
+  void set_refusal(const Status& status);
   // Commits what was submitted; syncs; leaves a mark that says so.
   ~LogWriter();
 

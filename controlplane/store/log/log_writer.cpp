@@ -36,7 +36,7 @@ class LogWriter::Impl {
   ~Impl();
 
   Status begin();
-  void open(const Status& status);
+  void set_refusal(const Status& status);
   Status commit(ByteView payload, std::uint32_t operations, const Done& done);
   void submit(Buffer payload, std::uint32_t operations, Done done);
   Status sync();
@@ -118,7 +118,7 @@ LogWriter::Impl::Impl(Fs& fs, LogOptions options, LogEnd end)
   if (options_.fsync != Fsync::kEach) sync_thread_ = std::thread([this] { sync_thread(); });
 }
 
-// Nobody else looks at the files before open(): everything is refused.
+// Nobody else looks at the files before set_refusal({}): everything is refused.
 Status LogWriter::Impl::begin() {
   if (begun_) return {};
   const Status opened = files_.open(end_);
@@ -126,7 +126,7 @@ Status LogWriter::Impl::begin() {
   return opened;
 }
 
-void LogWriter::Impl::open(const Status& status) {
+void LogWriter::Impl::set_refusal(const Status& status) {
   const std::lock_guard lock(mutex_);
   refused_ = status;
 }
@@ -391,7 +391,7 @@ Result<std::unique_ptr<LogWriter>> LogWriter::create(Fs& fs, LogOptions options,
                                                      const LogEnd& end) {
   auto log = create_waiting(fs, std::move(options), end);
   if (auto begun = log->begin(); !begun) return std::unexpected(std::move(begun.error()));
-  log->open({});
+  log->set_refusal({});
   return log;
 }
 
@@ -406,8 +406,8 @@ LogWriter::~LogWriter() = default;
 Status LogWriter::begin() {
   return impl_->begin();
 }
-void LogWriter::open(const Status& status) {
-  impl_->open(status);
+void LogWriter::set_refusal(const Status& status) {
+  impl_->set_refusal(status);
 }
 Status LogWriter::commit(ByteView payload, std::uint32_t operations, const Done& done) {
   return impl_->commit(payload, operations, done);

@@ -18,8 +18,8 @@ constexpr double kMaxLoad = 0.625;
 std::size_t most_slots(std::uint64_t bytes) noexcept {
   return std::max(kMinUsed, static_cast<std::size_t>(bytes / Overlay::kBytesPerNumber));
 }
-std::uint64_t lines_for(std::size_t used, std::size_t line_slots) noexcept {
-  return static_cast<std::uint64_t>(static_cast<double>(used) / kMaxLoad) / line_slots + 1;
+std::uint64_t slots_for(std::size_t used) noexcept {
+  return static_cast<std::uint64_t>(static_cast<double>(used) / kMaxLoad);
 }
 
 constexpr std::size_t aligned(std::size_t bytes) noexcept {
@@ -32,7 +32,7 @@ Overlay::Overlay(Form form, std::uint64_t bytes)
     : form_(form),
       bytes_(bytes),
       max_used_(most_slots(bytes)),
-      line_count_(lines_for(max_used_, kLineSlots)),
+      line_count_(slots_for(max_used_) / kLineSlots + 1),
       filter_blocks_(BlockFilter::blocks_for(max_used_, kFilterBits)),
       filter_memory_(filter_blocks_ * BlockFilter::kBlockBytes),
       slot_memory_(slot_count() * sizeof(Slot)),
