@@ -39,10 +39,8 @@ bool is_group(const std::string& name) {
 }
 
 // The errno of what keeps this user from making entries in a folder, or writing a file; 0: nothing.
-// A disk that is mounted read-only is none of it: a router serves what it has there.
 int why_not_writable(const std::string& path, int mode) {
-  if (::faccessat(AT_FDCWD, path.c_str(), mode, AT_EACCESS) == 0) return 0;
-  return errno == EROFS ? 0 : errno;
+  return ::faccessat(AT_FDCWD, path.c_str(), mode, AT_EACCESS) == 0 ? 0 : errno;
 }
 
 // The path itself, or the nearest folder above it that is there. A link that leads nowhere is
@@ -95,10 +93,15 @@ class MachineChecks {
     }
     const int error = type ? why_not_writable(part, W_OK | X_OK) : unseen;
     if (!start_ || error == 0) return true;
-    wrong(where, fmt::format("{} cannot be {}: {}: {}; start as another user, or make it theirs: "
-                             "install -d -o USER -m 0755 {}",
-                             config::quoted(folder), itself ? "written" : "made",
-                             config::quoted(part), std::strerror(error), folder));
+    // What a router has on a read-only disk it serves; the folder of this run it must write.
+    if (error == EROFS && itself && folder != config_.router.run_dir) return true;
+    const std::string remedy =
+        error == EROFS
+            ? "mount its file system for writing, or take another path"
+            : "start as another user, or make it theirs: install -d -o USER -m 0755 " + folder;
+    wrong(where, fmt::format("{} cannot be {}: {}: {}; {}", config::quoted(folder),
+                             itself ? "written" : "made", config::quoted(part),
+                             std::strerror(error), remedy));
     return false;
   }
 

@@ -95,6 +95,13 @@ start_controlplane r
 is "read-only: everybody is there" "$(who)" "$now"
 nothing_new read-only 'mounted read-only'
 check "read-only: the agents are reached" flows
+check "read-only: --check passes it" "$controlplane" --check --config "$work/r.yaml"
+sed -e "s|run-dir: [^,]*, state-dir: [^}]*|run-dir: $state, state-dir: $state/new|" "$work/r.yaml" >"$work/new.yaml"
+for key in run-dir state-dir; do
+  check "read-only: --check does not pass it as $key" refused \
+    "router.$key: .* Read-only file system; mount its file system for writing" \
+    "$controlplane" --check --config "$work/new.yaml"
+done
 sed -e 's|run-dir: [^,]*, state-dir: [^}]*|run-dir: /run/other, state-dir: /run/other/state|' \
   -e "s|^store: {|&directory: $state/store, |" "$work/r.yaml" >"$work/other.yaml"
 echo 'metrics: {listen: off}' >>"$work/other.yaml"
