@@ -65,7 +65,7 @@ class IdIndex {
     --size_;
   }
 
-  void prefetch(const Id& id) const noexcept { sluice::prefetch(&cells_[home(hash_(id))]); }
+  void prefetch(const Id& id) const noexcept { prefetch_far(&cells_[home(hash_(id))]); }
   std::size_t size() const noexcept { return size_; }
   std::size_t memory_bytes() const noexcept { return cells_.size() * sizeof(std::uint32_t); }
 
@@ -91,7 +91,7 @@ class IdIndex {
     slot_mask_ = static_cast<std::uint32_t>(cells_.size() - 1);
     for (std::size_t i = 0; i < old.size(); ++i) {
       if (const auto ahead = i + kAhead; ahead < old.size() && old[ahead] != kEmpty) {
-        sluice::prefetch(&id_of_(old[ahead] & old_mask));
+        prefetch_far(&id_of_(old[ahead] & old_mask));
       }
       if (old[i] != kEmpty) place(hash_(id_of_(old[i] & old_mask)), old[i] & old_mask);
     }

@@ -48,7 +48,7 @@ class AdjacencyTable {
     // Acquire: pairs with the release store of kUp after the content was written.
     return std::atomic_ref(const_cast<AdjacencyState&>(line.state)).load(std::memory_order_acquire);
   }
-  void prefetch(std::uint32_t index) const noexcept { sluice::prefetch(&lines_[index]); }
+  void prefetch(std::uint32_t index) const noexcept { prefetch_near(&lines_[index]); }
 
   // The writer.
   std::optional<std::uint32_t> find(const AdjacencyKey& key) const { return slots_.find(key); }

@@ -32,13 +32,12 @@ class BaseTable {
   // A burst of at most index::kMaxPhfBurst in three passes, between which other work gives the
   // memory time: locate() fetches pilots, fetch() records, then read() one by one.
   void locate(const Hash128* hashes, unsigned n, std::uint32_t* at) const noexcept {
-    view_.function().locate(hashes, n, at);
+    if (distance_ == Distance::kFar) return view_.function().locate(hashes, n, at);
+    view_.function().locate<Distance::kNear>(hashes, n, at);
   }
   void fetch(const Hash128* hashes, unsigned n, std::uint32_t* at) const noexcept {
-    view_.function().slots(hashes, at, n, [&](unsigned i, std::uint32_t slot) {
-      at[i] = slot;
-      view_.prefetch(slot);
-    });
+    if (distance_ == Distance::kFar) return fetch_from<Distance::kFar>(hashes, n, at);
+    fetch_from<Distance::kNear>(hashes, n, at);
   }
   // No branch on whether it is there, or on what it says: that is the traffic's to choose.
   Action read(std::uint32_t at, const Hash128& hash) const noexcept {
@@ -55,7 +54,18 @@ class BaseTable {
 
  private:
   BaseTable(std::shared_ptr<LoadedBase> loaded, NodeArray<std::uint32_t> low_bits)
-      : view_(loaded->view), low_bits_(std::move(low_bits)), loaded_(std::move(loaded)) {}
+      : view_(loaded->view),
+        low_bits_(std::move(low_bits)),
+        distance_(distance_of(view_.header().total_bytes)),
+        loaded_(std::move(loaded)) {}
+
+  template <Distance kDistance>
+  void fetch_from(const Hash128* hashes, unsigned n, std::uint32_t* at) const noexcept {
+    view_.function().slots(hashes, at, n, [&](unsigned i, std::uint32_t slot) {
+      at[i] = slot;
+      view_.prefetch<kDistance>(slot);
+    });
+  }
 
   // Kind and index are the low 24 bits of an action. Loading checked that the index of an adjacency
   // is in the dictionary, and that of anything else 0, which is in the array always.
@@ -69,6 +79,7 @@ class BaseTable {
 
   index::BaseSegmentView view_;
   NodeArray<std::uint32_t> low_bits_;  // by position; at least one
+  Distance distance_;                  // of pilots and records
   // The manager's from here on.
   std::shared_ptr<LoadedBase> loaded_;
   std::vector<std::uint32_t> slots_;

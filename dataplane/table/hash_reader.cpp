@@ -98,6 +98,8 @@ std::optional<HashReader> HashReader::attach_unproven(const rte_hash* table,
   reader.entries_ = static_cast<const Entry*>(head.entry_store);
   reader.moves_ = static_cast<const std::uint32_t*>(head.change_counter);
   reader.mask_ = head.bucket_mask;
+  reader.distance_ = distance_of(std::size_t{head.buckets} * sizeof(Bucket) +
+                                 (std::size_t{entries} + 1) * sizeof(Entry));
   return reader;
 }
 

@@ -17,6 +17,7 @@
 #include <optional>
 
 #include "sluice/base/ids.hpp"
+#include "sluice/base/prefetch.hpp"
 #include "sluice/route/action.hpp"
 
 struct rte_hash;
@@ -42,7 +43,13 @@ class HashReader {
 
   // The actions of ids[0..n), n <= kMaxBurst; kind kNone where there is none. `hashes` as given to
   // the library at insertion.
-  void find(const Id* ids, const std::uint32_t* hashes, unsigned n, Action* out) const noexcept;
+  void find(const Id* ids, const std::uint32_t* hashes, unsigned n, Action* out) const noexcept {
+    if (distance_ == Distance::kFar) return find_at<Distance::kFar>(ids, hashes, n, out);
+    find_at<Distance::kNear>(ids, hashes, n, out);
+  }
+  // With the lines fetched as for a table that lies there.
+  template <Distance kDistance>
+  void find_at(const Id* ids, const std::uint32_t* hashes, unsigned n, Action* out) const noexcept;
   Action find(const Id& id, std::uint32_t hash) const noexcept;
 
   // The writer's: the places of all buckets, one by one. False: nothing is there.
@@ -120,33 +127,35 @@ class HashReader {
   const Entry* entries_ = nullptr;
   const std::uint32_t* moves_ = nullptr;
   std::uint32_t mask_ = 0;
+  Distance distance_ = Distance::kNear;
 };
 
 // Three passes, so that the cache lines of all ids are on their way at the same time: buckets,
 // entries, comparison. No branch depends on the table's content but how many ids are not in their
 // first bucket.
-inline void HashReader::find(const Id* ids, const std::uint32_t* hashes, unsigned n,
-                             Action* out) const noexcept {
+template <Distance kDistance>
+inline void HashReader::find_at(const Id* ids, const std::uint32_t* hashes, unsigned n,
+                                Action* out) const noexcept {
   const HashReader table = *this;  // in registers: acquire loads would have it read again and again
   const Entry* entries[kMaxBurst];
   std::uint8_t elsewhere[kMaxBurst];
   unsigned others = 0;
   const std::uint32_t moves_before = table.moves();
   for (unsigned i = 0; i < n; ++i)
-    __builtin_prefetch(&table.first_bucket(hashes[i]), 0, 3);
+    prefetch<kDistance>(&table.first_bucket(hashes[i]));
   for (unsigned i = 0; i < n; ++i) {
     const std::uint32_t index = first_match(table.first_bucket(hashes[i]), hashes[i]);
     entries[i] = table.entries_ + index;
-    __builtin_prefetch(entries[i], 0, 3);
+    prefetch<kDistance>(entries[i]);
     elsewhere[others] = static_cast<std::uint8_t>(i);
     others += static_cast<unsigned>(index == 0);
   }
   for (unsigned k = 0; k < others; ++k)
-    __builtin_prefetch(&table.second_bucket(hashes[elsewhere[k]]), 0, 3);
+    prefetch<kDistance>(&table.second_bucket(hashes[elsewhere[k]]));
   for (unsigned k = 0; k < others; ++k) {
     const unsigned i = elsewhere[k];
     entries[i] = table.entries_ + first_match(table.second_bucket(hashes[i]), hashes[i]);
-    __builtin_prefetch(entries[i], 0, 3);
+    prefetch<kDistance>(entries[i]);
   }
   std::uint64_t missed = 0;
   for (unsigned i = 0; i < n; ++i) {

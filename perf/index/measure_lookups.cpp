@@ -41,7 +41,7 @@ double cycles_per_key(const store::Index& index, const std::vector<Id>& ids, uns
     if (at + 3 * batch > ids.size()) at = 0;
     // Who asks has the ids at hand: those of the batch after the next are fetched now.
     for (unsigned ahead = 0; ahead < batch; ahead += 64 / sizeof(Id))
-      sluice::prefetch(&ids[at + 2 * batch + ahead]);
+      prefetch_near(&ids[at + 2 * batch + ahead]);
     const auto mask = index.lookup(kTable, 0, &ids[at], batch, values.data());
     at += batch;
     if (!mask) give_up(mask.error().message());

@@ -37,7 +37,7 @@ class BlockFilter {
   const Word* block_of(const Hash128& hash) const noexcept {
     return words_ + first_word(hash, blocks_);
   }
-  void prefetch(const Hash128& hash) const noexcept { sluice::prefetch(block_of(hash)); }
+  void prefetch(const Hash128& hash) const noexcept { prefetch_far(block_of(hash)); }
 
   bool passes(const Hash128& hash) const noexcept {
 #ifdef SLUICE_THREAD_SANITIZER  // does not know that no word is read in halves

@@ -83,7 +83,7 @@ class FuseFilterView {
   }
   static void prefetch(const std::uint8_t* part, const FusePlaces& places) noexcept {
     for (const std::uint32_t at : places.at)
-      sluice::prefetch(part + at);
+      prefetch_far(part + at);
   }
   static bool passes(const std::uint8_t* part, const FusePlaces& places) noexcept {
     return (part[places.at[0]] ^ part[places.at[1]] ^ part[places.at[2]]) == places.fingerprint;

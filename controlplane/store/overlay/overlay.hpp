@@ -71,7 +71,7 @@ class Overlay {
   // Compact form: a key that does not pass is not here.
   const BlockFilter& filter() const noexcept { return filter_; }
   // Before find(), with time between them; in compact form of keys that passed.
-  void prefetch_slot(const Hash128& hash) const noexcept { sluice::prefetch(&slots_[home(hash)]); }
+  void prefetch_slot(const Hash128& hash) const noexcept { prefetch_far(&slots_[home(hash)]); }
   // Compact form. kDeletedValue stands for a deletion.
   bool find(const Hash128& hash, std::uint64_t& value) const noexcept {
     const auto [slot, node] = slot_of(hash);

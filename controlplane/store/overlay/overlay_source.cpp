@@ -53,8 +53,8 @@ void OverlaySource::gather(const Overlay::KeyRef& key) {
 void OverlaySource::prefetch() const noexcept {
   if (at_ + kAhead >= keys_.size()) return;
   const auto* const node = reinterpret_cast<const char*>(keys_[at_ + kAhead].node);
-  sluice::prefetch(node);
-  sluice::prefetch(node + sizeof(Overlay::Node) + sizeof(Id) - 1);
+  prefetch_far(node);
+  prefetch_far(node + sizeof(Overlay::Node) + sizeof(Id) - 1);
 }
 
 Result<bool> OverlaySource::next(Entry& entry) {

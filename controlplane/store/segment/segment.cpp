@@ -165,8 +165,8 @@ class Segment::Pass {
       if (!good(s_.bytes_ + s_.header_.pilots_offset + at[i], 1)) return false;
       const std::uint32_t slot = view_.function.slot(hashes[live[i]], at[i]);
       records[i] = view_.records + slot * size;
-      sluice::prefetch(records[i]);
-      sluice::prefetch(records[i] + size - 1);
+      prefetch_far(records[i]);
+      prefetch_far(records[i] + size - 1);
     }
     for (unsigned i = 0; i < count; ++i)
       if (!good(records[i], size)) return false;

@@ -156,7 +156,10 @@ class BaseSegmentView {
   const std::uint8_t* record(std::uint64_t slot) const noexcept {
     return records_ + slot * Record::kBytes;
   }
-  void prefetch(std::uint32_t slot) const noexcept { prefetch_record(record(slot)); }
+  template <Distance kDistance = Distance::kFar>
+  void prefetch(std::uint32_t slot) const noexcept {
+    prefetch_record<kDistance>(record(slot));
+  }
   // Bits 0 to 55 of the action, 0 (kNone) when the record is of another key.
   std::uint64_t read(std::uint32_t slot, const Hash128& hash) const noexcept {
     const std::uint8_t* at = record(slot);

@@ -69,8 +69,9 @@ class PhfView {
   std::uint32_t pilot_index(const Hash128& hash) const noexcept {
     return part(hash) * geometry_.buckets + bucket(hash);
   }
+  template <Distance kDistance = Distance::kFar>
   void prefetch_pilot(std::uint32_t pilot_index) const noexcept {
-    sluice::prefetch(pilots_ + pilot_index);
+    prefetch<kDistance>(pilots_ + pilot_index);
   }
 
   std::uint32_t slot(const Hash128& hash, std::uint32_t pilot_index) const noexcept {
@@ -82,12 +83,13 @@ class PhfView {
 
   // The two steps of a burst of at most kMaxPhfBurst. Between them, and after the second, other
   // work gives the memory time; each() takes (position in the burst, slot).
+  template <Distance kDistance = Distance::kFar>
   void locate(const Hash128* hashes, unsigned n, std::uint32_t* pilot_indexes) const noexcept {
     // Arithmetic in a loop of its own is done for several keys at a time.
     for (unsigned i = 0; i < n; ++i)
       pilot_indexes[i] = pilot_index(hashes[i]);
     for (unsigned i = 0; i < n; ++i)
-      prefetch_pilot(pilot_indexes[i]);
+      prefetch_pilot<kDistance>(pilot_indexes[i]);
   }
   template <class Each>
   void slots(const Hash128* hashes, const std::uint32_t* pilot_indexes, unsigned n,

@@ -43,9 +43,10 @@ struct RecordCodec {
 using Record = RecordCodec<40>;
 
 // A record may lie across two cache lines.
+template <Distance kDistance = Distance::kFar>
 inline void prefetch_record(const std::uint8_t* record) noexcept {
-  sluice::prefetch(record);
-  sluice::prefetch(record + Record::kBytes - 1);
+  prefetch<kDistance>(record);
+  prefetch<kDistance>(record + Record::kBytes - 1);
 }
 
 }  // namespace sluice::index
