@@ -25,8 +25,8 @@ std::unexpected<Error> broken(std::string_view what, std::string_view path) {
 
 // The name of the file, too, shall outlive a power loss.
 Status sync_folder(const std::string& path) {
-  auto folder = std::filesystem::path(path).parent_path().string();
-  if (folder.empty()) folder = ".";
+  const auto parent = std::filesystem::path(path).parent_path();
+  const std::string folder = parent.empty() ? std::string(".") : parent.string();
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return broken("opening", folder);
   const bool good = ::fsync(fd) == 0;
