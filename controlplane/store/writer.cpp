@@ -67,10 +67,8 @@ std::vector<Hash128> hashes_of(const WriteBatch& batch, const KeyHasher& hasher)
   return hashes;
 }
 
-double pressure_of(const Tree& tree, std::uint64_t overlay_bytes) noexcept {
-  const double filled =
-      static_cast<double>(tree.active->bytes_used()) / static_cast<double>(overlay_bytes);
-  return static_cast<double>(tree.sealed.size()) + std::min(1.0, filled);
+double pressure_of(const Tree& tree) noexcept {
+  return static_cast<double>(tree.sealed.size()) + tree.active->filled();
 }
 
 double delay_of(double pressure) noexcept {
@@ -123,7 +121,7 @@ Writer::Prepared Writer::prepare(const WriteBatch& batch) const {
     const Tree& tree = set.trees[set.layout->tree_of(form, hash)];
     tree.active->prefetch_slot(hash);
     if (static_cast<double>(tree.sealed.size() + 1) < kSlow) continue;
-    const double pressure = pressure_of(tree, core_.overlay_bytes(*set.layout, form));
+    const double pressure = pressure_of(tree);
     prepared.stopped = prepared.stopped || pressure >= kStop;
     delay += delay_of(pressure);
   }

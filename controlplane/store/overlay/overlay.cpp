@@ -1,6 +1,7 @@
 #include "controlplane/store/overlay/overlay.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace sluice::controlplane::store {
@@ -22,6 +23,8 @@ std::uint64_t slots_for(std::size_t used) noexcept {
   return static_cast<std::uint64_t>(static_cast<double>(used) / kMaxLoad);
 }
 
+constexpr std::size_t kWordBits = 64;  // of touched_
+
 constexpr std::size_t aligned(std::size_t bytes) noexcept {
   return (bytes + 7) & ~std::size_t{7};
 }
@@ -39,14 +42,30 @@ Overlay::Overlay(Form form, std::uint64_t bytes)
       arena_(std::max(kMinArena, static_cast<std::size_t>(bytes))),
       slots_(static_cast<Slot*>(slot_memory_.data())),
       filter_words_(static_cast<BlockFilter::Word*>(filter_memory_.data())),
-      filter_(filter_words_, filter_blocks_) {}
+      filter_(filter_words_, filter_blocks_),
+      touched_(slot_count() / kGroupSlots / kWordBits + 1) {}
+
+template <class Call>
+void Overlay::for_each_touched(const Call& call) const {
+  for (std::size_t word = 0; word < touched_.size(); ++word) {
+    for (std::uint64_t bits = touched_[word]; bits != 0; bits &= bits - 1) {
+      const std::size_t group = word * kWordBits + static_cast<std::size_t>(std::countr_zero(bits));
+      const std::size_t first = group * kGroupSlots;
+      call(std::span(slots_ + first, std::min(kGroupSlots, slot_count() - first)));
+    }
+  }
+}
 
 // The arena is written before it is read.
 void Overlay::clear() noexcept {
   if (slots_used_ == 0) return;  // as it was made, and its memory still the kernel's
   std::memset(filter_memory_.data(), 0, filter_memory_.size());
-  std::memset(slot_memory_.data(), 0, slot_memory_.size());
-  arena_used_ = slots_used_ = 0;
+  for_each_touched([](std::span<Slot> slots) {
+    std::memset(static_cast<void*>(slots.data()), 0, slots.size_bytes());
+  });
+  std::ranges::fill(touched_, 0);
+  arena_used_ = 0;
+  slots_used_.store(0, std::memory_order_relaxed);
   for (auto* figure : {&arena_bytes_, &entries_, &min_sequence_, &max_sequence_})
     figure->store(0, std::memory_order_relaxed);
 }
@@ -54,12 +73,20 @@ void Overlay::clear() noexcept {
 bool Overlay::fits(std::size_t operations, std::size_t bytes) const noexcept {
   // An element takes a slot of its own beside its key's.
   const std::size_t slots = form_ == Form::kExact ? 2 * operations : operations;
-  return slots_used_ + slots <= max_used_ &&
+  return slots_used_.load(std::memory_order_relaxed) + slots <= max_used_ &&
          arena_used_ + bytes + operations * (sizeof(Node) + 8) <= arena_.size();
 }
 
 std::uint64_t Overlay::bytes_used() const noexcept {
   return arena_bytes_.load(std::memory_order_relaxed) + entries() * sizeof(Slot);
+}
+
+double Overlay::filled() const noexcept {
+  const auto of = [](std::size_t used, std::size_t all) {
+    return static_cast<double>(used) / static_cast<double>(all);
+  };
+  return std::max(of(slots_used_.load(std::memory_order_relaxed), max_used_),
+                  of(arena_bytes_.load(std::memory_order_relaxed), arena_.size()));
 }
 
 void Overlay::apply(const Entry& entry, const KeyHasher& hasher) {
@@ -82,7 +109,9 @@ void Overlay::publish(Slot& slot, const Hash128& hash, std::uint64_t value, Node
   slot.hash = hash;
   slot.value.store(value, std::memory_order_relaxed);
   slot.node.store(node, std::memory_order_release);  // pairs with slot_of
-  ++slots_used_;
+  const auto group = static_cast<std::size_t>(&slot - slots_) / kGroupSlots;
+  touched_[group / kWordBits] |= std::uint64_t{1} << group % kWordBits;
+  slots_used_.store(slots_used_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
 Overlay::Node* Overlay::make_node(const Entry& entry, const Node* next, bool with_value) noexcept {
@@ -157,13 +186,15 @@ void Overlay::apply_element(const Entry& entry, const KeyHasher& hasher) noexcep
 
 std::vector<Overlay::KeyRef> Overlay::keys() const {
   std::vector<KeyRef> keys;
-  keys.reserve(slots_used_);
-  for (const Slot& slot : std::span(slots_, slot_count())) {
-    const Node* const node = slot.node.load(std::memory_order_acquire);
-    const std::uint64_t value = slot.value.load(std::memory_order_relaxed);
-    if (node == nullptr || (form_ == Form::kExact && value == kElement)) continue;
-    keys.push_back({slot.hash, node, value});
-  }
+  keys.reserve(slots_used_.load(std::memory_order_relaxed));
+  for_each_touched([&](std::span<const Slot> slots) {
+    for (const Slot& slot : slots) {
+      const Node* const node = slot.node.load(std::memory_order_acquire);
+      const std::uint64_t value = slot.value.load(std::memory_order_relaxed);
+      if (node == nullptr || (form_ == Form::kExact && value == kElement)) continue;
+      keys.push_back({slot.hash, node, value});
+    }
+  });
   return keys;
 }
 

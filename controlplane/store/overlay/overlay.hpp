@@ -87,6 +87,8 @@ class Overlay {
   // Keys, and elements of sets.
   std::uint64_t entries() const noexcept { return entries_.load(std::memory_order_relaxed); }
   std::uint64_t bytes_used() const noexcept;
+  // 0: empty, 1: full. Of slots or arena, whichever ends first.
+  double filled() const noexcept;
   // Of what it holds; max is 0 while it is empty.
   std::uint64_t min_sequence() const noexcept {
     return min_sequence_.load(std::memory_order_relaxed);
@@ -95,7 +97,8 @@ class Overlay {
     return max_sequence_.load(std::memory_order_relaxed);
   }
 
-  // Of a sealed overlay: the keys, almost in the order of their hashes; for OverlaySource.
+  // Of a sealed overlay: the keys, almost in the order of their hashes; for OverlaySource. Costs
+  // what they are, not what would fit.
   struct KeyRef {
     Hash128 hash;
     const Node* node;     // exact: the newest operation
@@ -113,6 +116,7 @@ class Overlay {
   };
   static_assert(sizeof(Slot) == 32);
   static constexpr std::size_t kLineSlots = 2;
+  static constexpr std::size_t kGroupSlots = 16;  // a bit of touched_
   static constexpr std::uint64_t kElement = std::numeric_limits<std::uint64_t>::max();
 
   // The first slot of a cache line; in the order of lo, like everything in segments.
@@ -134,6 +138,9 @@ class Overlay {
     }
   }
   std::size_t slot_count() const noexcept { return line_count_ * kLineSlots; }
+  // Calls with the slots of every group that has one in use, in order.
+  template <class Call>
+  void for_each_touched(const Call& call) const;
   // Into the free slot that slot_of() gave.
   void publish(Slot& slot, const Hash128& hash, std::uint64_t value, Node* node) noexcept;
   Node* make_node(const Entry& entry, const Node* next, bool with_value) noexcept;
@@ -154,7 +161,8 @@ class Overlay {
   const BlockFilter filter_;
   // The writer's, away from what readers need.
   alignas(64) std::size_t arena_used_ = 0;
-  std::size_t slots_used_ = 0;
+  std::vector<std::uint64_t> touched_;  // groups of slots: an overlay may be sealed almost empty
+  std::atomic<std::size_t> slots_used_{0};
   std::atomic<std::uint64_t> arena_bytes_{0};
   std::atomic<std::uint64_t> entries_{0};
   std::atomic<std::uint64_t> min_sequence_{0};

@@ -2,10 +2,12 @@
 #include "controlplane/store/overlay/overlay.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <random>
@@ -163,6 +165,7 @@ TEST(Overlay, SaysWhenItIsFullBeforeItIs) {
     writer.put(key, std::uint64_t{key});
   }
   EXPECT_GT(key, 500U);
+  EXPECT_DOUBLE_EQ(writer.overlay.filled(), 1);
   EXPECT_LT(writer.overlay.bytes_used(), (128U << 10) * 2);
   for (std::uint32_t k = 1; k <= key; ++k) {
     std::uint64_t value = 0;
@@ -171,6 +174,48 @@ TEST(Overlay, SaysWhenItIsFullBeforeItIs) {
   }
   Writer empty(Form::kExact, 1);
   EXPECT_TRUE(empty.overlay.fits(1, kMaxKeyBytes + kMaxRecordBytes));
+}
+
+// Whichever ends first: slots, or the arena.
+TEST(Overlay, FilledGoesFromNothingToOne) {
+  for (const std::size_t bytes : {1, 500, 5000}) {
+    Writer writer(Form::kExact, 4 << 20);
+    EXPECT_EQ(writer.overlay.filled(), 0);
+    double before = 0;
+    for (std::uint32_t key = 0; writer.overlay.fits(1, 16 + bytes); ++key) {
+      writer.put(key, std::string(bytes, 'v'));
+      ASSERT_GT(writer.overlay.filled(), before);
+      before = writer.overlay.filled();
+    }
+    EXPECT_GT(before, 0.99) << bytes;
+    EXPECT_LE(before, 1) << bytes;
+  }
+}
+
+// Pages of a large table that nothing was written to stay the kernel's: neither looked at nor
+// cleared.
+TEST(Overlay, WhatItCostsIsWhatItHolds) {
+  const auto faults = [] {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt;
+  };
+  const auto resident_pages = [] {
+    std::uint64_t all = 0;
+    std::uint64_t resident = 0;
+    std::ifstream("/proc/self/statm") >> all >> resident;
+    return resident;
+  };
+  Writer writer(Form::kExact, 512 << 20);
+  for (std::uint32_t key = 0; key < 5; ++key)
+    writer.put(key, std::string("v"));
+  const auto faults_before = faults();
+  EXPECT_EQ(writer.overlay.keys().size(), 5U);
+  EXPECT_LT(faults() - faults_before, 20);
+  const auto pages_before = resident_pages();
+  writer.overlay.clear();
+  EXPECT_LT(resident_pages(), pages_before + 8192);
+  EXPECT_TRUE(writer.overlay.keys().empty());
 }
 
 // Each takes two slots: its key's and its own.
