@@ -70,6 +70,8 @@ nothing_new full 'No space left on device'
 check "full: the log says so, and what to do" logged r-cp 'event=store_failed .*No space left.*remedy='
 crash_and_start
 is "full: so it is after every start" "$(who)" "$before"
+check "full: the store can be verified" ask store verify
+check "full: and backed up to another disk" ask store backup "$work/backup-full"
 stop r-cp
 start_controlplane r
 is "full: and after an orderly stop" "$(who)" "$before"
@@ -108,6 +110,9 @@ echo 'metrics: {listen: off}' >>"$work/other.yaml"
 check "read-only: it has one owner" refused 'store: .* has this store open' "$controlplane" --config "$work/other.yaml"
 check "read-only: of the state folder, too" refused 'another control plane uses' \
   "$controlplane" --config "$work/r.yaml"
+check "read-only: the store can be verified" ask store verify
+check "read-only: and backed up to another disk" ask store backup "$work/backup"
+check "read-only: but not to its own" refused 'mounted read-only' ask store backup "$state/backup"
 is "read-only: nothing changes" "$(sum_of)" "$sum"
 mount -o remount,rw "$state"
 check "writable again it works by itself" wait_for 10 works
@@ -117,6 +122,15 @@ ask agent add "$(agent late)" 10.77.1.9:9 --tenant 1 >"$work/out"
 late=$(who)
 crash_and_start
 is "and all survive" "$(who)" "$late"
+
+# ---- What was backed up meanwhile is whole.
+stop r-cp
+for backup in backup-full backup; do
+  check "$backup has no damage" "$sluice" store verify --directory "$work/$backup"
+done
+check "it can be restored" "$sluice" --config "$work/r.yaml" store restore "$work/backup" --replace
+start_controlplane r
+is "and has everybody" "$(who)" "$now"
 
 # ---- Nothing to serve, or no matter of room: refused, with what to do.
 stop r-cp

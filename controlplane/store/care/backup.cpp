@@ -75,6 +75,8 @@ Status check_segment(Fs& fs, const std::string& directory, const SegmentRef& ref
 
 }  // namespace
 
+// Needs nothing of the store's own disk but to be read: when that is full or read-only, a copy
+// elsewhere is what is wanted most.
 Result<BackupReport> Operations::backup(const std::string& directory, const Progress& progress) {
   Fs& fs = core_.fs();
   const std::string context = "backup to " + directory;
@@ -85,23 +87,26 @@ Result<BackupReport> Operations::backup(const std::string& directory, const Prog
   const auto version = core_.version();  // keeps the files
   const Manifest manifest = core_.manifest();
   files.unlock();
-  const auto log = core_.log().rotate();
-  if (!log) return fail(log.error(), context);
+  const LogEnd log = core_.log().durable_end();
 
-  BackupReport report{.sequence = log->next_sequence - 1};
+  BackupReport report{.sequence = log.next_sequence - 1};
   std::vector<std::string> names;
   std::uint64_t total = 0;
   for (const SegmentRef& ref : segments_of(manifest)) {
     names.push_back(segment_file_name(ref.file));
     total += ref.bytes;
   }
-  for (const LogEnd::KeptFile& file : log->files) {
+  for (const LogEnd::KeptFile& file : log.files) {
     names.push_back(log_file_name(file.base));
     total += file.length;
   }
+  const std::string growing = log.files.empty() ? "" : log_file_name(log.files.back().base);
   ProgressMeter meter(progress, total);
   for (const std::string& name : names) {
-    const Status done = link_or_copy(fs, in(core_.directory(), name), in(directory, name), meter);
+    const std::string from = in(core_.directory(), name);
+    const std::string to = in(directory, name);
+    const Status done = name == growing ? copy_front(fs, from, to, log.files.back().length, meter)
+                                        : link_or_copy(fs, from, to, meter);
     if (!done) return fail(done.error(), context);
   }
   if (const Status synced = fs.sync_dir(directory); !synced) return fail(synced.error(), context);
@@ -204,13 +209,12 @@ Status Operations::verify_rest(VerifyReport& report) {
         {in(core_.directory(), std::string(kManifestName)), manifest.error().message()});
     return {};
   }
-  const auto finished = core_.log().rotate();  // what is read does not change any more
-  if (!finished) return std::unexpected(finished.error());
-  for (const LogEnd::KeptFile& file : finished->files) {
+  const LogEnd durable = core_.log().durable_end();
+  for (const LogEnd::KeptFile& file : durable.files) {
     ++report.files;
     report.bytes += file.length;
   }
-  auto log = log_damage(core_.fs(), core_.directory(), *manifest, *finished);
+  auto log = log_damage(core_.fs(), core_.directory(), *manifest, durable);
   if (!log) return std::unexpected(log.error());
   std::ranges::move(log->damaged, std::back_inserter(report.damaged));
   return {};

@@ -147,7 +147,7 @@ class Finder {
 
 // What the index would say when it opens.
 Status read_as_index(Fs& fs, const std::string& directory, const Manifest& manifest,
-                     const std::optional<LogEnd>& finished) {
+                     const std::optional<LogEnd>& durable) {
   LogReadOptions options{.directory = directory,
                          .store = manifest.store,
                          .after_sequence = ~std::uint64_t{0},
@@ -156,9 +156,9 @@ Status read_as_index(Fs& fs, const std::string& directory, const Manifest& manif
     options.after_sequence = std::min(options.after_sequence, tree.flushed_sequence);
     options.at_least_sequence = std::max(options.at_least_sequence, tree.flushed_sequence);
   }
-  if (finished) {
-    options.at_least_sequence = std::max(options.at_least_sequence, finished->next_sequence - 1);
-    options.end_position = finished->position;
+  if (durable) {
+    options.at_least_sequence = std::max(options.at_least_sequence, durable->next_sequence - 1);
+    options.end_position = durable->position;
   }
   auto reader = LogReader::open(fs, options);
   if (!reader) return std::unexpected(reader.error());
@@ -193,13 +193,12 @@ std::vector<Damage> segment_damage(Fs& fs, const std::string& path) {
 
 Result<LogRemains> log_damage(Fs& fs, const std::string& directory,
                               const std::optional<Manifest>& manifest,
-                              const std::optional<LogEnd>& finished) {
+                              const std::optional<LogEnd>& durable) {
   const auto none = [](const LogRecord&) { return Status{}; };
   const auto store = manifest ? std::optional(manifest->store) : std::nullopt;
-  auto log =
-      read_log_remains(fs, directory, store, none, finished ? finished->position : kNoLogEnd);
+  auto log = read_log_remains(fs, directory, store, none, durable ? durable->position : kNoLogEnd);
   if (!log || !manifest) return log;
-  const Status good = read_as_index(fs, directory, *manifest, finished);
+  const Status good = read_as_index(fs, directory, *manifest, durable);
   if (good) {
     log->damaged.clear();  // a torn end, or files that nothing is needed of any more
     return log;

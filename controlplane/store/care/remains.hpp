@@ -37,10 +37,10 @@ Result<StoreRemains> find_remains(Fs& fs, const std::string& directory, const Pr
 
 // Every damaged place of one segment that is known to have one.
 std::vector<Damage> segment_damage(Fs& fs, const std::string& path);
-// Every damaged place of the log; a torn end, which a crash leaves, is none. `finished`: of a log
-// that is written to, what rotate() said; that much must be there, and no more is looked at.
+// Every damaged place of the log; a torn end, which a crash leaves, is none. `durable`: the
+// durable_end() of a log that is written to; that much must be there, and no more is looked at.
 Result<LogRemains> log_damage(Fs& fs, const std::string& directory,
                               const std::optional<Manifest>& manifest,
-                              const std::optional<LogEnd>& finished = std::nullopt);
+                              const std::optional<LogEnd>& durable = std::nullopt);
 
 }  // namespace sluice::controlplane::store

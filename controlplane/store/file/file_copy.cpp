@@ -23,15 +23,25 @@ Status ProgressMeter::add(std::uint64_t bytes) {
 }
 
 Status copy_file(Fs& fs, const std::string& from, const std::string& to, ProgressMeter& meter) {
+  const auto size = fs.file_size(from);
+  if (!size) return std::unexpected(size.error());
+  return copy_front(fs, from, to, *size, meter);
+}
+
+Status copy_front(Fs& fs, const std::string& from, const std::string& to, std::uint64_t bytes,
+                  ProgressMeter& meter) {
   auto source = fs.open(from, OpenMode::kRead);
   if (!source) return std::unexpected(std::move(source).error());
   auto target = fs.open(to, OpenMode::kCreate);
   if (!target) return std::unexpected(std::move(target).error());
   std::vector<std::uint8_t> piece(kPiece);
-  for (std::uint64_t offset = 0;;) {
-    const auto got = (*source)->read_at(offset, piece);
+  for (std::uint64_t offset = 0; offset < bytes;) {
+    const auto got = (*source)->read_at(
+        offset, std::span(piece).first(std::min<std::uint64_t>(kPiece, bytes - offset)));
     if (!got) return std::unexpected(got.error());
-    if (*got == 0) break;
+    if (*got == 0)
+      return fail(ErrorCode::kCorrupt, fmt::format("{}: shorter than {} bytes", from, bytes),
+                  ErrorOrigin::kStore);
     if (const Status done = (*target)->append(std::span(piece).first(*got)); !done) return done;
     if (const Status going = meter.add(*got); !going) return going;
     offset += *got;

@@ -31,6 +31,9 @@ class ProgressMeter {
 
 // Makes `to`, durably but for its name. The bytes are counted on the meter.
 Status copy_file(Fs& fs, const std::string& from, const std::string& to, ProgressMeter& meter);
+// The same of the first `bytes` only, of a file that may grow meanwhile.
+Status copy_front(Fs& fs, const std::string& from, const std::string& to, std::uint64_t bytes,
+                  ProgressMeter& meter);
 // A hard link where the file system can, else a copy.
 Status link_or_copy(Fs& fs, const std::string& from, const std::string& to, ProgressMeter& meter);
 // Keeps others from opening the store there; null where it has no lock file, or the disk is

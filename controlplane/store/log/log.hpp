@@ -50,7 +50,7 @@ struct LogRecord {
   ByteView payload;              // until the next next()
 };
 
-// Where reading ended, or rotate() cut: what LogWriter::create goes on from.
+// Where reading ended: what LogWriter::create goes on from. Or up to where a log is durable.
 struct LogEnd {
   std::uint64_t position = 0;
   std::uint64_t next_sequence = 1;
@@ -81,7 +81,7 @@ struct LogReadOptions {
 };
 
 // Reads all records in order. One thread. Changes nothing on the disk, and what it reads must not
-// change meanwhile: of a log that is written to, read up to where rotate() cut.
+// change meanwhile: of a log that is written to, read up to its durable_end().
 class LogReader {
  public:
   static Result<std::unique_ptr<LogReader>> open(Fs& fs, LogReadOptions options);
@@ -157,10 +157,11 @@ class LogWriter {
 
   // Everything committed before the call is on the disk after it.
   Status sync();
-  // Commits and syncs what waits, then begins a new file. Returns the end of what came before it,
-  // in one file at least: these files never change again, they can be read, removed, or linked by a
-  // backup.
-  Result<LogEnd> rotate();
+  // The end of what is on the disk for sure, which is all that was committed before the call,
+  // unless the disk takes nothing any more. Up to it nothing changes again: it can be read beside
+  // the writer, and its files but the last can be linked by a backup. Needs no room; while the log
+  // waits to be opened it is the end that was given.
+  LogEnd durable_end();
   // Removes the files whose operations all have this sequence or a lower one.
   Status remove_through(std::uint64_t sequence);
 

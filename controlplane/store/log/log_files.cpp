@@ -156,7 +156,6 @@ Status LogFiles::write(ByteView group, std::uint64_t next_sequence) {
 }
 
 Status LogFiles::begin_file(std::uint64_t first_sequence) {
-  if (length_ == kFileHeader && list().size() > 1) return {};  // else it would be the only one
   const std::uint64_t base = base_ + length_;
   const std::string name = path(base);
   if (auto done = repair(); !done) return done;
@@ -240,11 +239,13 @@ Status LogFiles::trim() {
   return reserved_ > length_ ? active_->truncate(length_) : Status{};
 }
 
-LogEnd LogFiles::finished() const {
-  LogEnd end{.files = list()};
-  end.position = end.files.back().base;
-  end.next_sequence = end.files.back().first_sequence;
-  end.files.pop_back();
+LogEnd LogFiles::durable_end() const {
+  const std::lock_guard lock(mutex_);
+  LogEnd end{.position = durable_position(), .next_sequence = durable_sequence() + 1};
+  for (const auto& live : files_) {
+    if (!live.name_synced) break;
+    end.files.push_back({live.about.base, live.about.first_sequence, live.synced});
+  }
   return end;
 }
 

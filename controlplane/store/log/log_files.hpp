@@ -28,8 +28,8 @@ class LogFiles {
   // After an error the end is where it was.
   Status write(ByteView group, std::uint64_t next_sequence);
   Status begin_file(std::uint64_t first_sequence);
-  // Where the active file begins, and the files before it.
-  LogEnd finished() const;
+  // No files before open() has worked.
+  LogEnd durable_end() const;
 
   // Makes durable what is written. After an error the log must not be written any more.
   Status sync();

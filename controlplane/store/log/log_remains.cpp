@@ -23,10 +23,11 @@ class Scan {
        const std::function<Status(const LogRecord&)>& each)
       : fs_(fs), directory_(directory), store_(store), each_(each) {}
 
-  Status file(std::uint64_t base) {
+  Status file(std::uint64_t base, std::uint64_t end_position) {
     path_ = fmt::format("{}/{}", directory_, log_file_name(base));
-    const auto bytes = read_file(fs_, path_, std::numeric_limits<std::uint64_t>::max());
+    auto bytes = read_file(fs_, path_, std::numeric_limits<std::uint64_t>::max());
     if (!bytes) return std::unexpected(bytes.error());
+    bytes->resize(std::min<std::uint64_t>(bytes->size(), end_position - base));
     ++remains_.files;
     remains_.bytes += bytes->size();
     const auto salt = salt_for(base, *bytes);
@@ -118,7 +119,7 @@ Result<LogRemains> read_log_remains(Fs& fs, const std::string& directory,
   for (const auto& name : *names) {  // sorted, as the positions are
     const auto base = log_file_base(name);
     if (!base || *base >= end_position) continue;
-    if (auto done = scan.file(*base); !done) return std::unexpected(done.error());
+    if (auto done = scan.file(*base, end_position); !done) return std::unexpected(done.error());
   }
   return scan.take();
 }

@@ -22,9 +22,9 @@ struct LogRemains {
   std::vector<Damage> damaged;        // in order; what was never written does not count
 };
 
-// Calls for each record, in the order of the log, of the files that begin before `end_position`.
-// Without the store's id, of a manifest that is
-// lost, a file whose header is damaged cannot be read. An error is one of the disk, or of `each`.
+// Calls for each record before `end_position`, in the order of the log. Without the store's id, of
+// a manifest that is lost, a file whose header is damaged cannot be read. An error is one of the
+// disk, or of `each`.
 Result<LogRemains> read_log_remains(Fs& fs, const std::string& directory,
                                     const std::optional<StoreId>& store,
                                     const std::function<Status(const LogRecord&)>& each,

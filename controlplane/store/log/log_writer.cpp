@@ -40,7 +40,7 @@ class LogWriter::Impl {
   Status commit(ByteView payload, std::uint32_t operations, const Done& done);
   void submit(Buffer payload, std::uint32_t operations, Done done);
   Status sync();
-  Result<LogEnd> rotate();
+  LogEnd durable_end();
   Status remove_through(std::uint64_t sequence) { return files_.remove_through(sequence); }
   std::uint64_t next_sequence() const;
   std::uint64_t durable_sequence() const { return files_.durable_sequence(); }
@@ -49,19 +49,17 @@ class LogWriter::Impl {
   LogMetrics metrics() const;
 
  private:
-  // Somebody who waits in commit() or rotate().
+  // Somebody who waits in commit().
   struct Waiter {
     std::condition_variable wake;
     bool done = false;
     bool leads = false;
     Status status;
-    LogEnd finished;  // of rotate(): taken when it cut, since others write on at once
   };
   struct Pending {
     ByteView payload;
     Buffer owned;  // what payload points to, of submit()
     std::uint32_t operations = 0;
-    bool rotates = false;
     Done own_done;
     const Done* done = nullptr;
     Waiter* waiter = nullptr;
@@ -75,7 +73,6 @@ class LogWriter::Impl {
   void hand_on();
   Group take_group();
   Status commit_group(const Group& group, std::uint64_t& next);
-  Status rotate_files(std::uint64_t next, LogEnd& finished);
   Status write_group(const Group& group, std::uint64_t& next);
   void finish_group(Group& group, const Status& status, std::uint64_t first);
   void refuse(const Error& error);
@@ -224,13 +221,10 @@ void LogWriter::Impl::submit(Buffer payload, std::uint32_t operations, Done done
   wake_log_.notify_one();
 }
 
-Result<LogEnd> LogWriter::Impl::rotate() {
-  Waiter waiter;
-  std::unique_lock lock(mutex_);
-  waiting_.push_back({.rotates = true, .waiter = &waiter});
-  wait_for(waiter, lock);
-  if (!waiter.status) return std::unexpected(waiter.status.error());
-  return std::move(waiter.finished);
+LogEnd LogWriter::Impl::durable_end() {
+  (void)sync();  // what it could not make durable is not in the end
+  LogEnd end = files_.durable_end();
+  return end.files.empty() ? end_ : end;
 }
 
 Status LogWriter::Impl::sync() {
@@ -246,16 +240,14 @@ LogWriter::Impl::Group LogWriter::Impl::take_group() {
   while (!waiting_.empty()) {
     Pending& next = waiting_.front();
     const std::uint64_t size = kRecordHeader + padded(next.payload.size());
-    if (!group.empty() && (next.rotates || bytes + size > options_.group_bytes)) break;
+    if (!group.empty() && bytes + size > options_.group_bytes) break;
     bytes += size;
     waiting_bytes_ -= next.payload.size();
-    const bool alone = next.rotates;
     group.push_back(std::move(next));
     waiting_.pop_front();
     // Moving kept the bytes where they were, but not the function.
     Pending& moved = group.back();
     if (moved.own_done) moved.done = &moved.own_done;
-    if (alone) break;
   }
   return group;
 }
@@ -276,7 +268,7 @@ void LogWriter::Impl::lead(std::unique_lock<std::mutex>& lock, const Waiter* min
     ++metrics_.groups;
     if (!status) ++metrics_.failures;
     for (const Pending& pending : group) {
-      if (status && !pending.rotates) ++metrics_.records;
+      if (status) ++metrics_.records;
       if (pending.waiter == nullptr) continue;
       pending.waiter->status = status;
       pending.waiter->done = true;
@@ -303,17 +295,8 @@ void LogWriter::Impl::hand_on() {
 }
 
 Status LogWriter::Impl::commit_group(const Group& group, std::uint64_t& next) {
-  if (group.front().rotates) return rotate_files(next, group.front().waiter->finished);
   if (auto written = write_group(group, next); !written) return written;
   return options_.fsync == Fsync::kEach ? sync() : Status{};
-}
-
-Status LogWriter::Impl::rotate_files(std::uint64_t next, LogEnd& finished) {
-  if (auto done = sync(); !done) return done;
-  if (auto begun = files_.begin_file(next); !begun) return begun;
-  finished = files_.finished();
-  // The name too: what is removed because of it must not outlive it.
-  return sync();
 }
 
 Status LogWriter::Impl::write_group(const Group& group, std::uint64_t& next) {
@@ -418,8 +401,8 @@ void LogWriter::submit(Buffer payload, std::uint32_t operations, Done done) {
 Status LogWriter::sync() {
   return impl_->sync();
 }
-Result<LogEnd> LogWriter::rotate() {
-  return impl_->rotate();
+LogEnd LogWriter::durable_end() {
+  return impl_->durable_end();
 }
 Status LogWriter::remove_through(std::uint64_t sequence) {
   return impl_->remove_through(sequence);

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -61,6 +63,7 @@ class IndexMaintenance : public ::testing::Test {
   void back_up_and_restore(const std::string& backup) {
     const auto made = index_->maintenance().backup(backup, {});
     ASSERT_TRUE(made) << made.error().message();
+    fs_.fail_writes_of("");
     const auto restored = restore_backup(fs_, backup, backup + "-restored", {});
     ASSERT_TRUE(restored) << restored.error().message();
     EXPECT_EQ(restored->sequence, made->sequence);
@@ -161,6 +164,54 @@ TEST_F(IndexMaintenance, ABackupOfAnIndexWithAllInSegmentsCanBeRestored) {
   ASSERT_TRUE(made) << made.error().message();
   ASSERT_TRUE(index_->maintenance().compact({}));
   back_up_and_restore("/backup-3");
+}
+
+// On the store's disk, which is full, read-only or fails, while it runs or from its opening on.
+TEST_F(IndexMaintenance, VerifyNeedsNoRoom) {
+  write(10);
+  const auto verify_so = [&](const std::function<void(bool)>& break_disk) {
+    break_disk(true);
+    EXPECT_TRUE(verify().damaged.empty());
+    open("/store");
+    EXPECT_FALSE(index_->health());
+    const auto report = verify();
+    EXPECT_TRUE(report.damaged.empty());
+    EXPECT_GT(report.files, 1U);
+    break_disk(false);
+    while (!index_->health())
+      std::this_thread::yield();
+    write(10);
+  };
+  verify_so([&](bool on) { fs_.set_read_only(on); });
+  verify_so(
+      [&](bool on) { fs_.set_free_bytes(on ? std::optional<std::uint64_t>(0) : std::nullopt); });
+  verify_so([&](bool on) { fs_.fail_writes_of(on ? "/store" : ""); });
+}
+
+TEST_F(IndexMaintenance, ABackupElsewhereNeedsNothingOfTheStoresDisk) {
+  write(20);
+  ASSERT_TRUE(index_->maintenance().compact({}));
+  write(20);
+  fs_.fail_writes_of("/store/");
+  back_up_and_restore("/backup-1");
+  fs_.fail_writes_of("/store/");
+  open("/store");
+  ASSERT_FALSE(index_->health());
+  back_up_and_restore("/backup-2");
+}
+
+// Every write that was confirmed before is in it, and what comes later changes nothing of it.
+TEST_F(IndexMaintenance, ABackupStaysAsItWasMade) {
+  write(20);
+  const auto made = index_->maintenance().backup("/backup", {});
+  ASSERT_TRUE(made) << made.error().message();
+  EXPECT_EQ(made->sequence, index_->metrics().sequence);
+  const StoreModel then = model_;
+  write(50);
+  index_.reset();
+  ASSERT_TRUE(restore_backup(fs_, "/backup", "/restored", {}));
+  open("/restored");
+  EXPECT_EQ(then.compare(*index_, 1), "");
 }
 
 }  // namespace
