@@ -28,7 +28,8 @@ constexpr Parameter kFile[] = {
      true}};
 constexpr Parameter kBackupFolder[] = {
     {"FOLDER", Kind::kFile,
-     "a new one, where the control plane may write; with the store on one file system little is "
+     "a new one, in one that is there and where the control plane may write; with the store on one "
+     "file system little is "
      "copied"}};
 constexpr Parameter kBackup[] = {{"BACKUP", Kind::kFile, "the folder of a backup"}};
 constexpr Parameter kNewStore[] = {

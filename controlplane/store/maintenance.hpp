@@ -67,8 +67,9 @@ class Maintenance {
 
   // Reads every file and checks every checksum.
   virtual Result<VerifyReport> verify(const Progress& progress) = 0;
-  // Into a new directory: hard links (copies on another file system), the log, the manifest last.
-  // Durable when it returns. A backup is a store: open it, or restore_backup() it.
+  // Into a new directory, of a parent that is there (else kNotFound names it): hard links (copies
+  // on another file system), the log, the manifest last. Needs no room where the store is. Durable
+  // when it returns. A backup is a store: open it, or restore_backup() it.
   virtual Result<BackupReport> backup(const std::string& directory, const Progress& progress) = 0;
   // Everything into one segment per lane and form, deletions dropped.
   virtual Status compact(const Progress& progress) = 0;

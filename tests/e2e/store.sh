@@ -22,6 +22,7 @@ is "verify finds no damage" "$(get '"\(.files > 0) \(.damaged | length)"' store 
 # ---- Backup, while it runs.
 is "a backup" "$(get .directory store backup "$work/backup")" "$work/backup"
 check "not twice to one place" refused 'not empty' ask store backup "$work/backup"
+check "nor where no folder is" refused "the folder $work/no is not there" ask store backup "$work/no/backup"
 check "nor into the store" refused 'in the store itself' ask store backup /run/r/state/store/backup
 for i in {1..5}; do add "after$i" $((7100 + i)); done
 

@@ -28,6 +28,18 @@ std::string in(const std::string& directory, const std::string& name) {
   return fmt::format("{}/{}", directory, name);
 }
 
+// A folder above it that is missing is a slip, or a disk that is not mounted: made here the backup
+// would lie where nobody looks, or on the disk that it is to outlive.
+Status check_parent(Fs& fs, const std::string& directory) {
+  const std::string parent = parent_dir(directory);
+  const auto there = fs.exists(parent);
+  if (!there) return std::unexpected(there.error());
+  if (*there) return {};
+  return fail(ErrorCode::kNotFound,
+              fmt::format("the folder {} is not there; mount its disk, or make it, first", parent),
+              ErrorOrigin::kStore);
+}
+
 struct LogRange {
   std::uint64_t flushed = 0;  // what comes behind is in the log only
   std::uint64_t reached = 0;
@@ -80,6 +92,8 @@ Status check_segment(Fs& fs, const std::string& directory, const SegmentRef& ref
 Result<BackupReport> Operations::backup(const std::string& directory, const Progress& progress) {
   Fs& fs = core_.fs();
   const std::string context = "backup to " + directory;
+  if (const Status parent = check_parent(fs, directory); !parent)
+    return fail(parent.error(), context);
   auto made = NewDirectory::make(fs, directory);
   if (!made) return fail(made.error(), context);
   const Core::LogHold hold(core_);  // before the manifest is read: the log it needs stays

@@ -200,6 +200,15 @@ TEST_F(IndexMaintenance, ABackupElsewhereNeedsNothingOfTheStoresDisk) {
   back_up_and_restore("/backup-2");
 }
 
+TEST_F(IndexMaintenance, ABackupMakesNoFolderButItsOwn) {
+  const auto made = index_->maintenance().backup("/disk/monday/backup", {});
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code(), ErrorCode::kNotFound);
+  EXPECT_TRUE(made.error().message().contains("the folder /disk/monday is not there"))
+      << made.error().message();
+  EXPECT_FALSE(fs_.exists("/disk").value());
+}
+
 // Every write that was confirmed before is in it, and what comes later changes nothing of it.
 TEST_F(IndexMaintenance, ABackupStaysAsItWasMade) {
   write(20);
