@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/sha.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -12,9 +11,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <string_view>
+
+#include "controlplane/store/file/lock_holder.hpp"
 
 namespace sluice::controlplane {
 
@@ -130,16 +130,6 @@ Status check_key_file(const std::string& path, int fd) {
   return {};
 }
 
-// "?" when that cannot be read, or is from before: on a read-only or full disk the holder could not
-// write its own number.
-std::string holder_of(int fd) {
-  std::array<char, 16> text{};
-  const auto got = ::read(fd, text.data(), text.size() - 1);
-  const long pid = got > 0 ? std::strtol(text.data(), nullptr, 10) : 0;
-  if (pid <= 0 || (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH)) return "?";
-  return std::to_string(pid);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<LockFile>> LockFile::take(const std::string& folder,
@@ -155,15 +145,13 @@ Result<std::unique_ptr<LockFile>> LockFile::take(const std::string& folder,
   }
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return system_error("locking " + path, errno);
-    const std::string pid = holder_of(file.get());
+    const long pid = store::lock_holder(file.get());
     return fail(ErrorCode::kAlreadyExists,
                 fmt::format("another control plane uses {} (process {}); stop it first, or give "
                             "this one folders of its own (router.state-dir, router.run-dir)",
-                            folder, pid));
+                            folder, pid == 0 ? "?" : std::to_string(pid)));
   }
-  // The number is only for people: a disk that takes no writes must not keep the router away.
-  const std::string pid = fmt::format("{}\n", ::getpid());
-  if (::ftruncate(file.get(), 0) == 0) (void)!::pwrite(file.get(), pid.data(), pid.size(), 0);
+  store::sign_lock(file.get());
   return std::unique_ptr<LockFile>(new LockFile(file.release()));
 }
 

@@ -2,7 +2,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -17,6 +16,7 @@
 #include <utility>
 
 #include "controlplane/store/file/fs.hpp"
+#include "controlplane/store/file/lock_holder.hpp"
 
 namespace sluice::controlplane::store {
 namespace {
@@ -204,16 +204,6 @@ class PosixLock final : public FileLock {
   Descriptor fd_;
 };
 
-// Who wrote its number into the lock file; 0 when that cannot be read, or is from before: who holds
-// the file on a read-only or full disk could not write its own.
-long holder_of(int fd) {
-  std::array<char, 32> text{};
-  const auto got = ::pread(fd, text.data(), text.size() - 1, 0);
-  const long holder = got > 0 ? std::strtol(text.data(), nullptr, 10) : 0;
-  const bool gone = holder > 0 && ::kill(static_cast<pid_t>(holder), 0) != 0 && errno == ESRCH;
-  return gone ? 0 : holder;
-}
-
 // The lock belongs to the file and not to the way it is opened: whoever opens it for writing later,
 // on a disk that takes writes again, is excluded.
 Result<Descriptor> open_lock(const std::string& path) {
@@ -330,15 +320,13 @@ class PosixFs final : public Fs {
     if (!fd) return std::unexpected(std::move(fd.error()));
     if (::flock(fd->get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK) return system_error("locking", path, errno);
-      const long holder = holder_of(fd->get());
+      const long holder = lock_holder(fd->get());
       const std::string who = holder > 0 ? fmt::format("process {}", holder) : "another process";
       return fail(ErrorCode::kUnavailable,
                   fmt::format("locking {}: {} has this store open", path, who), ErrorOrigin::kStore,
                   true);
     }
-    const std::string text = fmt::format("{}\n", ::getpid());
-    // The number is only for people: a full disk must not keep the store from being opened.
-    if (::ftruncate(fd->get(), 0) == 0) (void)!::pwrite(fd->get(), text.data(), text.size(), 0);
+    sign_lock(fd->get());
     return std::make_unique<PosixLock>(std::move(*fd));
   }
 
