@@ -129,8 +129,13 @@ for backup in backup-full backup; do
   check "$backup has no damage" "$sluice" store verify --directory "$work/$backup"
 done
 check "it can be restored" "$sluice" --config "$work/r.yaml" store restore "$work/backup" --replace
+mount -o remount,ro "$state"
 start_controlplane r
-is "and has everybody" "$(who)" "$now"
+is "served from a read-only disk that nobody had open, it has everybody" "$(who)" "$now"
+check "with one owner" refused 'store: .* has this store open' "$controlplane" --config "$work/other.yaml"
+mount -o remount,rw "$state"
+check "it takes writes when the disk does" wait_for 10 works
+check "and has the one owner" refused 'store: .* has this store open' "$controlplane" --config "$work/other.yaml"
 
 # ---- Nothing to serve, or no matter of room: refused, with what to do.
 stop r-cp

@@ -357,7 +357,7 @@ Result<std::unique_ptr<store::FileLock>> FaultFs::lock(const std::string& raw) {
   const auto path = clean(raw);
   call_hook("lock", path);
   const std::lock_guard guard(mutex_);
-  const bool there = names_.find(path) != nullptr;
+  const bool there = names_.find(path) != nullptr || read_only_;
   auto gate = enter("locking", path, !there);
   if (!gate) return std::unexpected(gate.error());
   const auto parent = store::parent_dir(path);

@@ -45,7 +45,7 @@ class FaultFs final : public store::Fs {
 
   // Room for so many bytes more, then ENOSPC; a write gets in as far as it fits. nullopt: no limit.
   void set_free_bytes(std::optional<std::uint64_t> bytes);
-  // EROFS for every operation, but for locking a file that is there.
+  // EROFS for every operation, but for locks, which then make no file.
   void set_read_only(bool on);
   // EACCES for every operation.
   void deny_changes(bool on);

@@ -109,8 +109,10 @@ class Fs {
   // It must be empty.
   virtual Status remove_dir(const std::string& directory) = 0;
   virtual Status sync_dir(const std::string& directory) = 0;
-  // Makes the file and locks it for this process; kUnavailable names the process that has it. On a
-  // read-only disk a file that is there can be locked as well.
+  // Locks this file, which is made, and its directory for this process; kUnavailable names the
+  // process that has one of them. On a read-only disk a file that is there can be locked as well,
+  // and without one the directory alone: it keeps others away also when the disk takes writes
+  // again.
   virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
   virtual Result<SpaceInfo> space(const std::string& directory) = 0;
 };

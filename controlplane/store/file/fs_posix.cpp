@@ -198,23 +198,41 @@ class PosixFile final : public File {
 
 class PosixLock final : public FileLock {
  public:
-  explicit PosixLock(Descriptor fd) : fd_(std::move(fd)) {}
+  PosixLock(Descriptor directory, Descriptor file)
+      : directory_(std::move(directory)), file_(std::move(file)) {}
 
  private:
-  Descriptor fd_;
+  Descriptor directory_;
+  Descriptor file_;  // none on a read-only disk that has none
 };
+
+constexpr int kLockFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 
 // The lock belongs to the file and not to the way it is opened: whoever opens it for writing later,
 // on a disk that takes writes again, is excluded.
-Result<Descriptor> open_lock(const std::string& path) {
-  constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-  Descriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | kFlags, 0600));
+Result<Descriptor> open_lock(const std::string& path, bool may_be_missing) {
+  Descriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | kLockFlags, 0600));
   if (fd.get() >= 0) return fd;
   const int error = errno;
   if (error != EROFS) return system_error("opening", path, error);
-  Descriptor readable(::open(path.c_str(), O_RDONLY | kFlags));
-  if (readable.get() < 0) return system_error("opening", path, error);
-  return readable;
+  Descriptor readable(::open(path.c_str(), O_RDONLY | kLockFlags));
+  if (readable.get() >= 0 || (errno == ENOENT && may_be_missing)) return readable;
+  return system_error("opening", path, error);
+}
+
+std::unexpected<Error> locked_by_other(const std::string& path) {
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | kLockFlags));
+  const long holder = fd.get() >= 0 ? lock_holder(fd.get()) : 0;
+  const std::string who = holder > 0 ? fmt::format("process {}", holder) : "another process";
+  return fail(ErrorCode::kUnavailable, fmt::format("locking {}: {} has this store open", path, who),
+              ErrorOrigin::kStore, true);
+}
+
+// False: somebody else has it.
+Result<bool> take_lock(int fd, const std::string& path) {
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+  if (errno == EWOULDBLOCK) return false;
+  return system_error("locking", path, errno);
 }
 
 class PosixFs final : public Fs {
@@ -315,19 +333,23 @@ class PosixFs final : public Fs {
     return {};
   }
 
+  // The directory first: whoever found the disk read-only may have no file. Some network file
+  // systems lock no directories; there the file has to do.
   Result<std::unique_ptr<FileLock>> lock(const std::string& path) override {
-    auto fd = open_lock(path);
-    if (!fd) return std::unexpected(std::move(fd.error()));
-    if (::flock(fd->get(), LOCK_EX | LOCK_NB) != 0) {
-      if (errno != EWOULDBLOCK) return system_error("locking", path, errno);
-      const long holder = lock_holder(fd->get());
-      const std::string who = holder > 0 ? fmt::format("process {}", holder) : "another process";
-      return fail(ErrorCode::kUnavailable,
-                  fmt::format("locking {}: {} has this store open", path, who), ErrorOrigin::kStore,
-                  true);
+    const std::string directory = parent_dir(path);
+    Descriptor folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (folder.get() < 0) return system_error("opening", directory, errno);
+    const auto first = take_lock(folder.get(), directory);
+    if (first && !*first) return locked_by_other(path);
+    auto file = open_lock(path, first.has_value());
+    if (!file) return std::unexpected(std::move(file.error()));
+    if (file->get() >= 0) {
+      const auto second = take_lock(file->get(), path);
+      if (!second) return std::unexpected(second.error());
+      if (!*second) return locked_by_other(path);
+      sign_lock(file->get());
     }
-    sign_lock(fd->get());
-    return std::make_unique<PosixLock>(std::move(*fd));
+    return std::make_unique<PosixLock>(std::move(folder), *std::move(file));
   }
 
   Result<SpaceInfo> space(const std::string& directory) override {

@@ -385,6 +385,18 @@ TEST(IndexOpeningOnce, AReadOnlyStoreHasOneOwner) {
   EXPECT_FALSE(open_index(remains.fs_));
 }
 
+// As a restored one is: without a lock file.
+TEST(IndexOpeningOnce, SoHasAReadOnlyStoreThatNobodyHadOpen) {
+  Remains remains(1);
+  ASSERT_TRUE(remains.fs_.remove(fmt::format("{}/{}", kDirectory, kLockName)));
+  remains.fs_.set_read_only(true);
+  ASSERT_NO_FATAL_FAILURE(remains.open());
+  EXPECT_FALSE(open_index(remains.fs_));
+  remains.fs_.set_read_only(false);
+  EXPECT_FALSE(open_index(remains.fs_));
+  EXPECT_TRUE(remains.write_other());
+}
+
 // A full disk may stay full for days, and each sync is work for it.
 TEST(IndexOpeningOnce, WhatIsOnTheDiskIsNotSyncedWithEveryTry) {
   Remains remains(1);

@@ -140,6 +140,18 @@ TEST_F(PosixFsTest, LockNamesItsHolder) {
   EXPECT_TRUE(fs_->lock(at("lock")));
 }
 
+// Who finds the disk read-only may have only the directory.
+TEST_F(PosixFsTest, LockHasTheDirectoryToo) {
+  auto first = fs_->lock(at("lock"));
+  ASSERT_TRUE(first);
+  std::filesystem::remove(at("lock"));
+  EXPECT_EQ(fs_->lock(at("lock")).error().code(), ErrorCode::kUnavailable);
+  EXPECT_EQ(fs_->lock(at("other")).error().code(), ErrorCode::kUnavailable);
+  EXPECT_FALSE(fs_->exists(at("other")).value());
+  first->reset();
+  EXPECT_TRUE(fs_->lock(at("other")));
+}
+
 // On a read-only disk the holder cannot write its number over the one of its predecessor.
 TEST_F(PosixFsTest, LockNamesNobodyWhoIsGone) {
   auto first = fs_->lock(at("lock"));
