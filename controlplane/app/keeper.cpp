@@ -52,10 +52,12 @@ std::unexpected<Error> with_remedy(Error error, const std::string& folder) {
       remedy = "; stop the other one, or give this one a folder of its own (store.directory)";
       break;
     case ErrorCode::kExhausted:
-      remedy = fmt::format("; make room on the file system of {}", folder);
+      remedy = store::is_out_of_descriptors(error)
+                   ? "; or find out what holds so many"
+                   : fmt::format("; make room on the file system of {}", folder);
       break;
     case ErrorCode::kPermissionDenied:
-      if (store::is_full_or_read_only(error))
+      if (store::may_work_later(error))
         remedy = fmt::format("; mount the file system of {} for writing", folder);
       break;
     default:
@@ -63,6 +65,13 @@ std::unexpected<Error> with_remedy(Error error, const std::string& folder) {
   }
   return std::unexpected(
       Error(error.code(), "store: " + error.message() + remedy, error.origin(), error.retryable()));
+}
+
+std::string_view remedy_of(const Error& error) {
+  if (store::is_out_of_descriptors(error))
+    return "raise the limit of open files; it goes on by itself";
+  if (error.retryable()) return "make room or mend the disk; it goes on by itself";
+  return "mend the disk; when it does not go on by itself, restart sluice-controlplane";
 }
 
 void tell(const Status& status) {
@@ -74,10 +83,7 @@ void tell(const Status& status) {
   spdlog::error(
       "event=store_failed error={} effect=\"new agents are refused, known ones go on; what was "
       "confirmed is safe\" remedy=\"{}\"",
-      quoted_value(error.message()),
-      error.retryable() ? "make room or mend the disk; it goes on by itself"
-                        : "mend the disk; when it does not go on by itself, restart "
-                          "sluice-controlplane");
+      quoted_value(error.message()), remedy_of(error));
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ Status check(const IndexOptions& options) {
 // Whether what is there can be served after such an error of a write. Others are of the way to the
 // store, such as rights, and no router should run on without anybody seeing to them.
 bool leaves_reading(const Error& error) noexcept {
-  return is_full_or_read_only(error) || error.code() == ErrorCode::kInternal;
+  return may_work_later(error) || error.code() == ErrorCode::kInternal;
 }
 
 Manifest fresh_manifest(const IndexOptions& options) {

@@ -73,7 +73,7 @@ Status ManifestStore::settle_locked() {
   if (settled_) return {};
   for (const auto& names : {parent_dir(directory_), directory_}) {
     const auto done = fs_.sync_dir(names);
-    if (!done) return is_full_or_read_only(done.error()) ? done : give_up(done.error());
+    if (!done) return may_work_later(done.error()) ? done : give_up(done.error());
   }
   if (auto done = remove_strays(); !done) return done;
   settled_ = true;

@@ -4,9 +4,13 @@
 
 namespace sluice::controlplane::store {
 
-bool is_full_or_read_only(const Error& error) noexcept {
+bool may_work_later(const Error& error) noexcept {
   return error.retryable() &&
          (error.code() == ErrorCode::kExhausted || error.code() == ErrorCode::kPermissionDenied);
+}
+
+bool is_out_of_descriptors(const Error& error) noexcept {
+  return error.code() == ErrorCode::kExhausted && error.origin() == ErrorOrigin::kLocal;
 }
 
 Result<std::vector<std::uint8_t>> read_file(Fs& fs, const std::string& path, std::uint64_t limit) {

@@ -4,8 +4,9 @@
 // Threads: an Fs from any thread at once. A File: reads, map() and sync from any thread at once;
 // writes (write_at, append, truncate, reserve) from one thread at a time. A sync is about the
 // writes that had returned when it was called. Errors: origin kStore; the text is "<operation>
-// <path>: <errno text>". A full disk or quota and used-up descriptors are kExhausted; a disk that
-// is mounted read-only is kPermissionDenied and named as such: both are retryable. A missing file
+// <path>: <errno text>". A full disk or quota is kExhausted, and so are used-up descriptors, of
+// origin kLocal, since the disk has no part in it; a disk that is mounted read-only is
+// kPermissionDenied; these are named as such, and retryable. A missing file
 // is kNotFound; an existing one kAlreadyExists; what a disk that fails says is kInternal.
 // Durability, as on Linux: bytes are safe after File::sync; a name (create, rename, link, remove)
 // only after sync_dir of its directory.
@@ -120,9 +121,11 @@ class Fs {
 // The one of the operating system.
 std::unique_ptr<Fs> make_posix_fs();
 
-// The disk is full or mounted read-only: nothing was done, the same may work later, and until then
-// what is there can be read. Not told apart from used-up descriptors, of which that is true, too.
-bool is_full_or_read_only(const Error& error) noexcept;
+// The disk is full or mounted read-only, or descriptors are used up: nothing was done, the same may
+// work later, and until then what is there can be read.
+bool may_work_later(const Error& error) noexcept;
+// The last of these: room on the disk does not help.
+bool is_out_of_descriptors(const Error& error) noexcept;
 
 // All bytes of a file of at most `limit` bytes; a larger one is kCorrupt ("larger than ...").
 Result<std::vector<std::uint8_t>> read_file(Fs& fs, const std::string& path, std::uint64_t limit);

@@ -12,6 +12,9 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <string_view>
 #include <utility>
 
@@ -52,15 +55,32 @@ ErrorCode code_of(int error) {
   }
 }
 
+bool is_of_descriptors(int error) noexcept {
+  return error == EMFILE || error == ENFILE;
+}
+
+// What the system's text leaves open.
+std::string_view hint_of(int error) noexcept {
+  switch (error) {
+    case EROFS:
+      return " (the disk is mounted read-only)";
+    case EMFILE:
+      return " (this process is at its limit: raise ulimit -n, or LimitNOFILE of its unit)";
+    case ENFILE:
+      return " (this machine is at its limit: raise it with sysctl fs.file-max)";
+    default:
+      return "";
+  }
+}
+
 std::unexpected<Error> system_error(std::string_view what, const std::string& path, int error) {
   std::array<char, 128> buffer{};
   // The GNU form: it may use the buffer or a text of its own.
   const char* text = strerror_r(error, buffer.data(), buffer.size());
   const ErrorCode code = code_of(error);
-  return fail(code,
-              fmt::format("{} {}: {}{}", what, path, text,
-                          error == EROFS ? " (the disk is mounted read-only)" : ""),
-              ErrorOrigin::kStore, code == ErrorCode::kExhausted || error == EROFS);
+  return fail(code, fmt::format("{} {}: {}{}", what, path, text, hint_of(error)),
+              is_of_descriptors(error) ? ErrorOrigin::kLocal : ErrorOrigin::kStore,
+              code == ErrorCode::kExhausted || error == EROFS);
 }
 
 class Descriptor {
@@ -76,6 +96,11 @@ class Descriptor {
  private:
   int fd_;
 };
+
+std::shared_ptr<const Descriptor> open_directory(const std::string& path) {
+  return std::make_shared<const Descriptor>(
+      ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
 
 class PosixMapping final : public Mapping {
  public:
@@ -198,12 +223,12 @@ class PosixFile final : public File {
 
 class PosixLock final : public FileLock {
  public:
-  PosixLock(Descriptor directory, Descriptor file)
+  PosixLock(std::shared_ptr<const Descriptor> directory, Descriptor file)
       : directory_(std::move(directory)), file_(std::move(file)) {}
 
  private:
-  Descriptor directory_;
-  Descriptor file_;  // none on a read-only disk that has none
+  const std::shared_ptr<const Descriptor> directory_;
+  const Descriptor file_;  // none on a read-only disk that has none
 };
 
 constexpr int kLockFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
@@ -327,9 +352,14 @@ class PosixFs final : public Fs {
     return {};
   }
 
+  // A file whose name is not sure stops a log for good, so descriptors that are used up just then
+  // must not: a directory that is locked is open already.
   Status sync_dir(const std::string& directory) override {
-    const Descriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (fd.get() < 0 || ::fsync(fd.get()) != 0) return system_error("syncing", directory, errno);
+    auto fd = open_directory(directory);
+    if (fd->get() < 0 && is_of_descriptors(errno)) {
+      if (auto held = locked(directory)) fd = std::move(held);
+    }
+    if (fd->get() < 0 || ::fsync(fd->get()) != 0) return system_error("syncing", directory, errno);
     return {};
   }
 
@@ -337,9 +367,9 @@ class PosixFs final : public Fs {
   // systems lock no directories; there the file has to do.
   Result<std::unique_ptr<FileLock>> lock(const std::string& path) override {
     const std::string directory = parent_dir(path);
-    Descriptor folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (folder.get() < 0) return system_error("opening", directory, errno);
-    const auto first = take_lock(folder.get(), directory);
+    auto folder = open_directory(directory);
+    if (folder->get() < 0) return system_error("opening", directory, errno);
+    const auto first = take_lock(folder->get(), directory);
     if (first && !*first) return locked_by_other(path);
     auto file = open_lock(path, first.has_value());
     if (!file) return std::unexpected(std::move(file.error()));
@@ -349,6 +379,8 @@ class PosixFs final : public Fs {
       if (!*second) return locked_by_other(path);
       sign_lock(file->get());
     }
+    const std::lock_guard guard(mutex_);
+    locked_[directory] = folder;
     return std::make_unique<PosixLock>(std::move(folder), *std::move(file));
   }
 
@@ -360,6 +392,16 @@ class PosixFs final : public Fs {
     return SpaceInfo{static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize,
                      static_cast<std::uint64_t>(status.f_blocks) * status.f_frsize};
   }
+
+ private:
+  std::shared_ptr<const Descriptor> locked(const std::string& directory) {
+    const std::lock_guard lock(mutex_);
+    const auto at = locked_.find(directory);
+    return at == locked_.end() ? nullptr : at->second.lock();
+  }
+
+  std::mutex mutex_;
+  std::map<std::string, std::weak_ptr<const Descriptor>> locked_;
 };
 
 }  // namespace

@@ -25,7 +25,7 @@ std::unexpected<Error> LogFiles::give_up(const Error& error) {
 
 Status LogFiles::sync_names() {
   auto done = fs_.sync_dir(options_.directory);
-  if (!done && !is_full_or_read_only(done.error())) return give_up(done.error());
+  if (!done && !may_work_later(done.error())) return give_up(done.error());
   return done;
 }
 
