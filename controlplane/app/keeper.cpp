@@ -70,6 +70,10 @@ std::unexpected<Error> with_remedy(Error error, const std::string& folder) {
 std::string_view remedy_of(const Error& error) {
   if (store::is_out_of_descriptors(error))
     return "raise the limit of open files; it goes on by itself";
+  if (error.code() == ErrorCode::kUnavailable)
+    return "put the folder back; it goes on by itself. Or restart sluice-controlplane to go on "
+           "with "
+           "what is there";
   if (error.retryable()) return "make room or mend the disk; it goes on by itself";
   return "mend the disk; when it does not go on by itself, restart sluice-controlplane";
 }
@@ -130,7 +134,7 @@ void Keeper::attach(Registry& registry, Forwarding& forwarding, asio::io_context
       [&io](std::function<void()> work) { asio::post(io, std::move(work)); },
       [] { return Time{monotonic_ns(), realtime_ns()}; });
   journal_->on_state(tell);
-  journal_->watch([this] { return index_->health(); });
+  watch_index();
   registry.set_journal(journal_.get());
 }
 
@@ -158,6 +162,12 @@ Status Keeper::restore(Registry& registry, Forwarding& forwarding, const Tenants
 
 void Keeper::tick() {
   journal_->tick();
+  // A folder that was moved away is noticed by the index alone while there is nothing to write.
+  if (journal_->info().error.empty() && !index_->health()) watch_index();
+}
+
+void Keeper::watch_index() {
+  journal_->watch([this] { return index_->health(); });
 }
 
 StoreInfo Keeper::info() const {

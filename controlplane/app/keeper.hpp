@@ -48,6 +48,8 @@ class Keeper {
  private:
   Keeper(std::unique_ptr<store::Fs> fs, std::unique_ptr<store::Index> index, std::string folder,
          bool was_there);
+  // The journal fails when the index does, and tells.
+  void watch_index();
 
   std::unique_ptr<store::Fs> fs_;
   std::unique_ptr<store::Index> index_;

@@ -115,7 +115,7 @@ void Core::quarantine(const SegmentHandle& segment, const Error& why) {
 
 // After a failed commit either manifest may be the one on the disk.
 void Core::discard(const SegmentPtr& segment) {
-  if (segment == nullptr) return;
+  if (segment == nullptr || !check_directory()) return;
   const auto manifest = read_manifest(fs_, directory());
   if (!manifest) return;
   for (const LayoutState& layout : manifest->layouts) {

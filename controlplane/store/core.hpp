@@ -55,6 +55,12 @@ class Core {
   // manifest, and the disk stays as the last process left it. To be tried again; any thread, but
   // not under a lock of this class.
   Status finish_opening();
+  // To be called now and then: when the directory is not in its place any more, the store is as
+  // before its opening was finished, until it is back. Files that are open would go on in the old
+  // directory and new ones begin in the other: two halves of a store, none of them whole.
+  void watch_directory();
+  // Whether what is read by name is ours.
+  Status check_directory() const { return manifest_->in_place(); }
   bool opened() const noexcept { return opened_.load(std::memory_order_acquire); }
   // Why nothing is written yet; well when it is opened.
   Status check_opened() const;

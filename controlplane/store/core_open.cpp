@@ -90,9 +90,20 @@ Status Core::finish_opening() {
   return done;
 }
 
+void Core::watch_directory() {
+  if (!opened()) return;
+  const Status there = check_directory();
+  if (there) return;
+  (void)log_->sync();  // what was confirmed is there when it comes back
+  const std::lock_guard lock(opening_mutex_);
+  log_->set_refusal(there);
+  opened_.store(false, std::memory_order_release);  // pairs with opened()
+}
+
 // The second manifest is written as soon as there is a log, so from then on a missing log is a
 // loss, and said.
 Status Core::write_opening() {
+  if (const Status there = check_directory(); !there) return there;
   if (const Status settled = manifest_->settle(); !settled) return settled;
   if (const Status begun = log_->begin(); !begun) return begun;
   const Manifest present = manifest_->current();

@@ -90,6 +90,8 @@ class ManifestStore {
                                                      const Manifest& fresh);
 
   const std::string& directory() const noexcept { return directory_; }
+  // FileLock::in_place() of the directory. While it is not, nothing is committed or tidied.
+  Status in_place() const { return lock_->in_place(); }
   bool created() const noexcept { return created_; }
   Manifest current() const;
 

@@ -115,7 +115,7 @@ Status ManifestStore::remove_strays() {
 
 void ManifestStore::tidy() {
   const std::lock_guard lock(mutex_);
-  if (refused_ || !settled_) return;
+  if (refused_ || !settled_ || !in_place()) return;
   (void)remove_strays();  // the next open tries again
 }
 
@@ -127,6 +127,7 @@ Manifest ManifestStore::current() const {
 Status ManifestStore::commit(Manifest next) {
   const std::lock_guard lock(mutex_);
   if (auto settled = settle_locked(); !settled) return settled;
+  if (auto there = in_place(); !there) return there;
   next.generation = current_.generation + 1;
   const std::string path = fmt::format("{}/{}", directory_, kManifestName);
   if (auto done = prepare_file(fs_, path, encode(next)); !done) return done;

@@ -51,6 +51,28 @@ kill9 r-cp
 start_controlplane r
 is "also after a kill" "$(agents)" $((before + 6))
 
+# ---- Its folder is moved away, or another one put in its place.
+store=/run/r/state/store
+failing() { get .error store status | grep -q "$1"; }
+works() { [ -z "$(get .error store status)" ]; }
+mv "$store" "$store.moved"
+check "a folder that is moved away is noticed" wait_for 10 failing 'moved away'
+check "by the status of the router, too" wait_for 10 bash -c \
+  "'$sluice' --socket /run/r/api.sock status | grep -qE 'store +failing for .*moved away'"
+check "and by the log" logged r-cp 'event=store_failed .*moved away.*put the folder back'
+check "nothing new is taken" refused 'cannot keep it over a restart' add after8 7108
+cp -r "$store.moved" "$store"
+sum_of() { find "$store" -type f -exec sha256sum {} + | sort -k 2; }
+sum=$(sum_of)
+check "another folder is not taken for it" wait_for 10 failing 'replaced by another folder'
+check "nor verified" refused 'replaced by another folder' ask store verify
+check "nor written" refused 'cannot keep it over a restart' add after8 7108
+is "it stays as it is" "$(sum_of)" "$sum"
+rm -r "$store"
+mv "$store.moved" "$store"
+check "back in its place it goes on by itself" wait_for 10 works
+is "with everybody" "$(agents)" $((before + 6))
+
 # ---- Restore.
 restore() { "$sluice" --config "$work/r.yaml" store restore "$work/backup" "$@"; }
 check "never over a store unasked" refused 'holds a store already' restore

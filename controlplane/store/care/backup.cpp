@@ -92,6 +92,7 @@ Status check_segment(Fs& fs, const std::string& directory, const SegmentRef& ref
 Result<BackupReport> Operations::backup(const std::string& directory, const Progress& progress) {
   Fs& fs = core_.fs();
   const std::string context = "backup to " + directory;
+  if (const Status there = core_.check_directory(); !there) return fail(there.error(), context);
   if (const Status parent = check_parent(fs, directory); !parent)
     return fail(parent.error(), context);
   auto made = NewDirectory::make(fs, directory);
@@ -174,6 +175,7 @@ Result<BackupReport> restore_backup(Fs& fs, const std::string& backup, const std
 
 // The manifest, every segment, and the log up to this call.
 Result<VerifyReport> Operations::verify(const Progress& progress) {
+  if (const Status there = core_.check_directory(); !there) return std::unexpected(there.error());
   const auto version = core_.version();
   VerifyReport report;
   std::vector<SegmentPtr> segments;

@@ -96,6 +96,7 @@ void Compactor::run_thread(Work work) {
   std::uint64_t seen = 0;
   while (!stop_.load()) {
     if (work == Work::kFlush) {
+      core_.watch_directory();
       if (!core_.opened() && core_.finish_opening()) notify();
       bound_log();
       observe_urgency();

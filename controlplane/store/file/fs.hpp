@@ -74,13 +74,17 @@ class File {
   virtual Result<std::shared_ptr<const Mapping>> map() const = 0;
 };
 
-// Held as long as it lives; the lock of a process that dies is gone with it.
+// Held as long as it lives; the lock of a process that dies is gone with it. Any thread.
 class FileLock {
  public:
   FileLock() = default;
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;
   virtual ~FileLock() = default;
+
+  // Whether the directory that is locked is still the one of that path: kUnavailable when it was
+  // moved away or replaced. Well when that cannot be told.
+  virtual Status in_place() const { return {}; }
 };
 
 struct SpaceInfo {

@@ -223,10 +223,24 @@ class PosixFile final : public File {
 
 class PosixLock final : public FileLock {
  public:
-  PosixLock(std::shared_ptr<const Descriptor> directory, Descriptor file)
-      : directory_(std::move(directory)), file_(std::move(file)) {}
+  PosixLock(std::string path, std::shared_ptr<const Descriptor> directory, Descriptor file)
+      : path_(std::move(path)), directory_(std::move(directory)), file_(std::move(file)) {}
+
+  Status in_place() const override {
+    struct stat ours{};
+    struct stat there{};
+    const bool any = ::stat(path_.c_str(), &there) == 0;
+    if (!any && errno != ENOENT && errno != ENOTDIR) return {};
+    if (::fstat(directory_->get(), &ours) != 0) return {};
+    if (any && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino) return {};
+    return fail(ErrorCode::kUnavailable,
+                fmt::format("{} was {} while it was open; nothing is written until it is back",
+                            path_, any ? "replaced by another folder" : "moved away or removed"),
+                ErrorOrigin::kStore, true);
+  }
 
  private:
+  const std::string path_;
   const std::shared_ptr<const Descriptor> directory_;
   const Descriptor file_;  // none on a read-only disk that has none
 };
@@ -381,7 +395,7 @@ class PosixFs final : public Fs {
     }
     const std::lock_guard guard(mutex_);
     locked_[directory] = folder;
-    return std::make_unique<PosixLock>(std::move(folder), *std::move(file));
+    return std::make_unique<PosixLock>(directory, std::move(folder), *std::move(file));
   }
 
   Result<SpaceInfo> space(const std::string& directory) override {

@@ -145,7 +145,8 @@ class LogWriter {
   static std::unique_ptr<LogWriter> create_waiting(Fs& fs, LogOptions options, LogEnd end);
   // To be tried again after an error; does nothing once it has worked.
   Status begin();
-  // Takes writes from now on; or refuses everything with that error, for the time being.
+  // Takes writes from now on, unless a sync failed; or refuses everything with that error, for the
+  // time being.
   void set_refusal(const Status& status);
   // Commits what was submitted; syncs; leaves a mark that says so.
   ~LogWriter();

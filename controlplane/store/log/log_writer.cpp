@@ -97,6 +97,7 @@ class LogWriter::Impl {
   std::uint64_t unsynced_bytes_ = 0;  // the leader's: since kNever wanted the last sync
   std::uint64_t next_sequence_;
   Status refused_;
+  bool given_up_ = false;  // refused for good
   LogMetrics metrics_;
   std::condition_variable space_;
   std::condition_variable wake_log_;
@@ -125,7 +126,7 @@ Status LogWriter::Impl::begin() {
 
 void LogWriter::Impl::set_refusal(const Status& status) {
   const std::lock_guard lock(mutex_);
-  refused_ = status;
+  if (!given_up_) refused_ = status;
 }
 
 LogWriter::Impl::~Impl() {
@@ -173,7 +174,7 @@ LogMetrics LogWriter::Impl::metrics() const {
 
 void LogWriter::Impl::refuse(const Error& error) {
   const std::lock_guard lock(mutex_);
-  if (!refused_) return;
+  if (std::exchange(given_up_, true)) return;
   Error kept(error.code(),
              "the log takes no more writes until the store is opened anew: " + error.message(),
              ErrorOrigin::kStore);

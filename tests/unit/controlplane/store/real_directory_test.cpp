@@ -1,5 +1,5 @@
-// A process without descriptors left: a reason of its own, and everything goes on by itself when
-// there are some again. On a real directory.
+// What a real directory can do to an index: a process without descriptors left, a directory that is
+// moved away or replaced. Each has a reason of its own, loses nothing, and is over by itself.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -8,8 +8,11 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "controlplane/store/file/fs.hpp"
 #include "controlplane/store/index.hpp"
@@ -39,10 +42,10 @@ class FewDescriptors {
   rlimit before_{};
 };
 
-class DescriptorsTest : public testing::TestWithParam<unsigned> {
+class RealDirectory : public testing::TestWithParam<unsigned> {
  protected:
   void SetUp() override {
-    std::string name = testing::TempDir() + "/store-fds-XXXXXX";
+    std::string name = testing::TempDir() + "/store-real-XXXXXX";
     ASSERT_NE(::mkdtemp(name.data()), nullptr);
     directory_ = name;
   }
@@ -73,12 +76,18 @@ class DescriptorsTest : public testing::TestWithParam<unsigned> {
     return index_->write(batch);
   }
 
+  Status wait_for_health(bool good) {
+    while (index_->health().has_value() != good)
+      std::this_thread::yield();
+    return index_->health();
+  }
+
   std::string directory_;
   std::unique_ptr<Fs> fs_ = make_posix_fs();
   std::unique_ptr<Index> index_;
 };
 
-TEST_F(DescriptorsTest, AreNotTakenForAFullDisk) {
+TEST_F(RealDirectory, UsedUpDescriptorsAreNotAFullDisk) {
   const FewDescriptors none(0);
   const auto file = fs_->open(directory_ + "/a", OpenMode::kCreate);
   ASSERT_FALSE(file);
@@ -91,7 +100,7 @@ TEST_F(DescriptorsTest, AreNotTakenForAFullDisk) {
 }
 
 // A file more is needed when one is full, and its name must be made sure.
-TEST_P(DescriptorsTest, ALogGoesOnWhenThereAreSomeAgain) {
+TEST_P(RealDirectory, ALogGoesOnWhenThereAreDescriptorsAgain) {
   ASSERT_NO_FATAL_FAILURE(open());
   std::vector<unsigned> written;
   unsigned refused = 0;
@@ -117,7 +126,47 @@ TEST_P(DescriptorsTest, ALogGoesOnWhenThereAreSomeAgain) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Free, DescriptorsTest, testing::Values(0U, 1U, 2U));
+TEST_F(RealDirectory, AWriteIsRefusedWhileItIsAway) {
+  ASSERT_NO_FATAL_FAILURE(open());
+  ASSERT_TRUE(write(0));
+  std::filesystem::rename(directory_ + "/store", directory_ + "/aside");
+  const Status lost = wait_for_health(false);
+  EXPECT_TRUE(lost.error().message().contains("was moved away or removed"))
+      << lost.error().message();
+  EXPECT_FALSE(write(1));
+  EXPECT_TRUE(index_->record(kTable, 1, bytes_of(key(0, 0))).value()) << "reads go on";
+  EXPECT_EQ(index_->maintenance().verify({}).error().message(), lost.error().message());
+  EXPECT_FALSE(index_->maintenance().compact({}));
+  EXPECT_FALSE(std::filesystem::exists(directory_ + "/store"));
+  std::filesystem::rename(directory_ + "/aside", directory_ + "/store");
+  wait_for_health(true);
+  EXPECT_TRUE(write(2));
+  ASSERT_NO_FATAL_FAILURE(open());
+  EXPECT_TRUE(index_->record(kTable, 1, bytes_of(key(0, 0))).value());
+  EXPECT_TRUE(index_->record(kTable, 1, bytes_of(key(2, 0))).value());
+}
+
+// Of a store that somebody put there nothing is changed, also at the end.
+TEST_F(RealDirectory, AnotherInItsPlaceIsLeftAlone) {
+  ASSERT_NO_FATAL_FAILURE(open());
+  ASSERT_TRUE(write(0));
+  ASSERT_TRUE(index_->maintenance().backup(directory_ + "/other", {}));
+  const std::string stray = directory_ + "/other/seg-00000000000000ff";
+  std::ofstream(stray) << "of another store";
+  std::filesystem::rename(directory_ + "/store", directory_ + "/aside");
+  std::filesystem::rename(directory_ + "/other", directory_ + "/store");
+  const auto before = fs_->list(directory_ + "/store").value();
+  const Status lost = wait_for_health(false);
+  EXPECT_TRUE(lost.error().message().contains("was replaced by another folder"))
+      << lost.error().message();
+  EXPECT_FALSE(write(1));
+  EXPECT_FALSE(index_->maintenance().compact({}));
+  EXPECT_FALSE(index_->maintenance().backup(directory_ + "/no", {}));
+  index_.reset();
+  EXPECT_EQ(fs_->list(directory_ + "/store").value(), before);
+}
+
+INSTANTIATE_TEST_SUITE_P(Free, RealDirectory, testing::Values(0U, 1U, 2U));
 
 }  // namespace
 }  // namespace sluice::controlplane::store
