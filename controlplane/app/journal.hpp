@@ -10,14 +10,19 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "controlplane/registry/forwarding.hpp"
 #include "controlplane/registry/registry.hpp"
+#include "controlplane/registry/tenants.hpp"
 #include "controlplane/store/route_tables.hpp"
 #include "controlplane/store/write_batch.hpp"
 
@@ -47,7 +52,20 @@ class Journal final : public RegistryJournal {
   // RegistryJournal
   Status ready() const override;
   void changed(const Id& id, std::uint16_t tenant) override;
+  void parked(const StoredAgent& agent) override;
   void peer_changed(std::string_view name) override;
+
+  // What is remembered of a tenant; nullptr: nothing any more.
+  void tenant_changed(std::uint16_t tenant, const StoredTenant* stored);
+
+  using Record = std::pair<Id, std::vector<std::uint8_t>>;
+  // Agents of this tenant that are parked and not durable yet.
+  std::vector<Record> parked_of(std::uint16_t tenant) const;
+  // From now until end_reading() somebody reads what the index has of these tenants at this moment:
+  // is_newer() says of which agents it has not the latest, by what waited or came meanwhile.
+  void begin_reading(const std::set<std::uint16_t>& tenants);
+  bool is_newer(const Id& id, std::uint16_t tenant) const;
+  void end_reading();
 
   // Calls back when all that has changed before this call is durable, or could not be made so.
   void when_durable(std::function<void(Status)> callback);
@@ -72,21 +90,39 @@ class Journal final : public RegistryJournal {
     std::size_t operator()(const Key& key) const noexcept { return IdHash()(key.id) + key.tenant; }
   };
   struct Batch {
+    std::uint64_t number = 0;  // from 1 on
     std::vector<Key> agents;
     std::vector<std::string> peers;
+    std::set<std::uint16_t> tenants;
     std::uint64_t through = 0;
+
+    std::uint64_t records() const { return agents.size() + peers.size() + tenants.size(); }
+  };
+  struct Parked {
+    std::vector<std::uint8_t> record;
+    std::uint64_t batch = 0;  // the latest that it is in; 0: it waits
+  };
+  struct Reading {
+    std::set<std::uint16_t> tenants;
+    std::unordered_set<Key, KeyHash> newer;
   };
   struct Waiter {
     std::uint64_t through;
     std::function<void(Status)> callback;
   };
 
+  void enqueue(const Key& key);
+  bool has_work() const;
   void note(std::uint64_t things);
   void post_flush();
   void flush();
   void write_one();
+  Batch take_batch();
   void fill(const Batch& batch, store::WriteBatch& out);
-  void written(const Batch& batch, const Status& status);
+  void encode(const Key& key, std::uint64_t batch, Time now);
+  void written(const std::shared_ptr<const Batch>& batch, const Status& status);
+  void unpark_durable(const Batch& batch);
+  void owe_again(const Batch& batch);
   void settle(std::uint64_t through, const Status& status);
   void set_failing(const Status& status);
 
@@ -97,9 +133,13 @@ class Journal final : public RegistryJournal {
   Clock clock_;
   std::deque<Key> agents_;  // changed and in no batch, each once
   std::unordered_set<Key, KeyHash> queued_;
+  std::unordered_map<Key, Parked, KeyHash> parked_;  // until durable
   std::vector<std::string> peers_;
+  std::set<std::uint16_t> tenants_;
+  StoredTenants stored_tenants_;  // as they shall be kept
+  std::optional<Reading> reading_;
   bool flush_posted_ = false;
-  unsigned in_flight_ = 0;   // batches
+  std::vector<std::shared_ptr<const Batch>> in_flight_;
   std::uint64_t noted_ = 0;  // changes, ever
   std::uint64_t taken_ = 0;  // of those, in a batch
   std::uint64_t done_ = 0;   // of those, durable; batches end in the order of their beginning
@@ -115,5 +155,10 @@ class Journal final : public RegistryJournal {
 // How a peer is written: version (1), UDP port (2), address (16).
 std::vector<std::uint8_t> encode_peer(const Endpoint& address);
 Result<Endpoint> decode_peer(std::string_view name, std::span<const std::uint8_t> bytes);
+
+// How a tenant is written under its number (2): version (1), away (1), its name.
+std::vector<std::uint8_t> encode_tenant(const StoredTenant& tenant);
+Result<std::pair<std::uint16_t, StoredTenant>> decode_tenant(std::span<const std::uint8_t> key,
+                                                             std::span<const std::uint8_t> bytes);
 
 }  // namespace sluice::controlplane

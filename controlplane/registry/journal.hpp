@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "controlplane/registry/stored_agent.hpp"
 #include "sluice/base/ids.hpp"
 #include "sluice/base/result.hpp"
 
@@ -33,6 +34,9 @@ class RegistryJournal {
   virtual Status ready() const = 0;
   // The agent with this id is another one now, or gone. `tenant` is the one it has or had.
   virtual void changed(const Id& id, std::uint16_t tenant) = 0;
+  // The agent is not here any more, but not gone either: it is kept as it is now, without asking
+  // again, until changed() says something else of it.
+  virtual void parked(const StoredAgent& agent) = 0;
   // The same of a peer that is not of the configuration.
   virtual void peer_changed(std::string_view name) = 0;
 };

@@ -97,6 +97,28 @@ void Registry::restore(const StoredDeparted& stored, Time now) {
   departed_order_.push_back(stored.id);
 }
 
+bool Registry::is_over(const StoredAgent& agent, Time now) const {
+  if (agent.granted_s == 0) return false;
+  const std::uint64_t lasts_s = std::min(agent.granted_s, policy_.max_s) + policy_.grace_s;
+  return agent.renewed_realtime_ns + lasts_s * kNsPerSecond <= now.realtime_ns;
+}
+
+std::size_t Registry::park(std::uint16_t tenant, Time now) {
+  std::size_t parked = 0;
+  for (std::uint32_t slot = 0; slot < agents_.end() && agents_of(tenant) != 0; ++slot) {
+    if (!is_used(slot) || agents_[slot].tenant != tenant || agents_[slot].generation != 0) continue;
+    const Id id = agents_[slot].id;
+    // At the end of its minute an earlier departure would be told to the journal, as if it were
+    // all there is.
+    const auto departed = departed_.find(id);
+    if (departed != departed_.end() && departed->second.tenant == tenant) departed_.erase(departed);
+    if (journal_ != nullptr) journal_->parked(std::get<StoredAgent>(stored(id, tenant, now)));
+    take_out(slot);
+    ++parked;
+  }
+  return parked;
+}
+
 void Registry::note_renewals() {
   for (std::uint32_t at = 0; at < leases_.end(); ++at) {
     const Lease& lease = leases_[at];

@@ -168,6 +168,12 @@ Status Registry::remove(const Id& id) {
 }
 
 void Registry::erase(std::uint32_t slot) {
+  note(agents_[slot]);
+  take_out(slot);
+}
+
+// Without a word to the journal.
+void Registry::take_out(std::uint32_t slot) {
   set_capabilities(slot, {});
   if (listener_ != nullptr) listener_->agent_removed(slot);
   Agent& agent = agents_[slot];
@@ -175,7 +181,6 @@ void Registry::erase(std::uint32_t slot) {
   if (--by_tenant_[agent.tenant] == 0) by_tenant_.erase(agent.tenant);
   if (agent.lease != kNoIndex) leases_.release(agent.lease);
   index_.erase(slot);
-  note(agent);
   names_.release(agent.name);
   agents_.release(slot);
 }

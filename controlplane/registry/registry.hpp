@@ -156,6 +156,11 @@ class Registry {
   // kAlreadyExists, kExhausted.
   Status restore(const StoredAgent& agent, std::uint32_t peer, Time now);
   void restore(const StoredDeparted& departed, Time now);
+  // Its lease and the grace after it have ended by the clock.
+  bool is_over(const StoredAgent& agent, Time now) const;
+  // All agents of this tenant leave, but those of the configuration; the journal keeps them as they
+  // are now. Returns how many.
+  std::size_t park(std::uint16_t tenant, Time now);
   // Tells the journal of all renewals that it does not have yet: before an orderly stop.
   void note_renewals();
   // Nobody could renew while the router was away: restored leases do not end before this time
@@ -227,6 +232,7 @@ class Registry {
   void note(const Agent& agent);
   void change(std::uint32_t slot, const AgentSpec& spec);
   void erase(std::uint32_t slot);
+  void take_out(std::uint32_t slot);
   void set_capabilities(std::uint32_t slot, std::span<const std::string> names);
   bool has_capabilities(std::uint32_t slot, std::span<const std::string> names) const;
   bool is_member(std::uint32_t capability, std::uint32_t slot) const;

@@ -1,5 +1,5 @@
 // The tenants of this router, from its configuration: their keys for tokens, whom they may address,
-// their rates. One thread; a plain container.
+// their rates. And what the store remembers of tenants. One thread; plain containers.
 #pragma once
 
 #include <cstdint>
@@ -20,5 +20,19 @@ struct TenantInfo {
 };
 
 using Tenants = std::map<std::uint16_t, TenantInfo>;
+
+struct StoredTenant {
+  std::string name;   // the latest in the configuration; empty: not known
+  bool away = false;  // out of the configuration, while the store has agents of it
+
+  friend bool operator==(const StoredTenant&, const StoredTenant&) = default;
+};
+
+using StoredTenants = std::map<std::uint16_t, StoredTenant>;
+
+inline bool is_away(const StoredTenants& tenants, std::uint16_t tenant) {
+  const auto known = tenants.find(tenant);
+  return known != tenants.end() && known->second.away;
+}
 
 }  // namespace sluice::controlplane

@@ -8,12 +8,14 @@
 
 namespace sluice::controlplane {
 
-inline constexpr std::uint8_t kAgentsTable = 1;  // by id
-inline constexpr std::uint8_t kPeersTable = 2;   // by name, under tenant 0
+inline constexpr std::uint8_t kAgentsTable = 1;   // by id
+inline constexpr std::uint8_t kPeersTable = 2;    // by name, under tenant 0
+inline constexpr std::uint8_t kTenantsTable = 3;  // by number, under tenant 0
 
 inline std::vector<store::TableSpec> route_tables() {
   return {{kAgentsTable, store::Kind::kRecord, "agents"},
-          {kPeersTable, store::Kind::kRecord, "peers"}};
+          {kPeersTable, store::Kind::kRecord, "peers"},
+          {kTenantsTable, store::Kind::kRecord, "tenants"}};
 }
 
 }  // namespace sluice::controlplane

@@ -14,7 +14,7 @@ agents() { get '.registry.agents' status; }
 for i in {1..20}; do add "before$i" $((7000 + i)); done
 before=$(agents)
 is "status names directory and tables" "$(get '"\(.directory) \([.tables[].name] | join(" "))"' store status)" \
-  "/run/r/state/store agents peers"
+  "/run/r/state/store agents peers tenants"
 is "the layout is the configured one" "$(get .lanes store status)" 2
 check "status for people" bash -c "'$sluice' --socket /run/r/api.sock store status | grep -q '^state  *good'"
 is "verify finds no damage" "$(get '"\(.files > 0) \(.damaged | length)"' store verify)" "true 0"

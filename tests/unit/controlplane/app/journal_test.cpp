@@ -262,6 +262,136 @@ TEST_F(JournalTest, PeersOfCommandsAreKeptAndConfiguredOnesAreNot) {
   EXPECT_FALSE(decode_peer("p", std::vector<std::uint8_t>{1, 0}));
 }
 
+class ParkedTest : public JournalTest {
+ protected:
+  ParkedTest() {
+    EXPECT_TRUE(enroll("a/b/c/1"));
+    EXPECT_EQ(under_way(), 1u);
+    complete();
+    now_.realtime_ns += kNsPerSecond;
+    EXPECT_TRUE(enroll("a/b/c/1"));  // not written
+  }
+  std::uint64_t renewed() const {
+    const auto stored = decode_agent(id_of_name("a/b/c/1"), 1, records_.begin()->second);
+    return std::get<StoredAgent>(*stored).renewed_realtime_ns;
+  }
+};
+
+TEST_F(ParkedTest, IsWrittenAsItWas) {
+  const auto latest = now_.realtime_ns;
+  EXPECT_EQ(registry_.park(1, now_), 1u);
+  EXPECT_EQ(registry_.size(), 0u);
+  EXPECT_EQ(journal_.parked_of(1).size(), 1u);
+  ASSERT_EQ(under_way(), 1u);
+  complete();
+  ASSERT_TRUE(has("a/b/c/1"));
+  EXPECT_EQ(renewed(), latest);
+  EXPECT_TRUE(journal_.parked_of(1).empty());
+}
+
+// The change before is still under way and fails, the parked record does not: what is owed then is
+// the parked record again, and not that there is no agent.
+TEST_F(ParkedTest, SurvivesAFailureOfWhatWasBefore) {
+  ASSERT_TRUE(enroll("a/b/c/1", "10.0.0.3:1"));
+  ASSERT_EQ(under_way(), 1u);
+  registry_.park(1, now_);
+  ASSERT_EQ(under_way(), 2u);
+  const auto second = std::move(written_.back());
+  written_.pop_back();
+  const auto first = std::move(written_.front());
+  written_.clear();
+  first.second(full());
+  second.second({});
+  run_posted();
+  now_.monotonic_ns += 2 * kNsPerSecond;
+  journal_.tick();
+  ASSERT_EQ(under_way(), 1u);
+  complete();
+  EXPECT_TRUE(has("a/b/c/1"));
+}
+
+TEST_F(ParkedTest, SurvivesItsOwnFailure) {
+  registry_.park(1, now_);
+  ASSERT_EQ(under_way(), 1u);
+  complete(full());
+  EXPECT_EQ(journal_.parked_of(1).size(), 1u);
+  now_.monotonic_ns += 2 * kNsPerSecond;
+  journal_.tick();
+  ASSERT_EQ(under_way(), 1u);
+  complete();
+  EXPECT_TRUE(has("a/b/c/1"));
+}
+
+TEST_F(ParkedTest, GoesWhenItIsForgotten) {
+  registry_.park(1, now_);
+  EXPECT_FALSE(registry_.forget(id_of_name("a/b/c/1"), 1, now_));
+  ASSERT_EQ(under_way(), 1u);
+  complete();
+  EXPECT_FALSE(has("a/b/c/1"));
+}
+
+TEST_F(JournalTest, KnowsWhatIsNewerThanTheIndex) {
+  const auto newer = [&](std::string_view name, std::uint16_t tenant = 1) {
+    return journal_.is_newer(id_of_name(name), tenant);
+  };
+  ASSERT_TRUE(enroll("a/b/c/1"));
+  ASSERT_EQ(under_way(), 1u);
+  complete();
+  ASSERT_TRUE(enroll("a/b/c/2"));
+  ASSERT_EQ(under_way(), 1u);
+  ASSERT_TRUE(enroll("a/b/c/3"));
+  EXPECT_FALSE(newer("a/b/c/3")) << "nobody reads";
+  journal_.begin_reading({1});
+  EXPECT_FALSE(newer("a/b/c/1"));
+  EXPECT_TRUE(newer("a/b/c/2")) << "under way";
+  EXPECT_TRUE(newer("a/b/c/3")) << "waits";
+  complete();
+  EXPECT_TRUE(newer("a/b/c/2")) << "what is read is of before";
+  ASSERT_TRUE(registry_.remove(id_of_name("a/b/c/1")));
+  EXPECT_TRUE(newer("a/b/c/1"));
+  EXPECT_FALSE(newer("a/b/c/1", 2));
+  journal_.end_reading();
+  EXPECT_FALSE(newer("a/b/c/1"));
+}
+
+TEST_F(JournalTest, TenantsAreKeptTheLatestLast) {
+  const StoredTenant two{"two", false};
+  const StoredTenant away{"two", true};
+  journal_.tenant_changed(2, &two);
+  ASSERT_EQ(under_way(), 1u);
+  journal_.tenant_changed(2, &away);
+  ASSERT_EQ(under_way(), 2u);
+  const auto second = std::move(written_.back());
+  written_.pop_back();
+  const auto first = std::move(written_.front());
+  written_.clear();
+  first.second(full());
+  second.second({});
+  run_posted();
+  ASSERT_EQ(under_way(), 1u) << "the first is owed";
+  complete();
+  ASSERT_EQ(records_.size(), 1u);
+  const auto& [key, record] = *records_.begin();
+  const auto stored =
+      decode_tenant({reinterpret_cast<const std::uint8_t*>(key.data()), key.size()}, record);
+  ASSERT_TRUE(stored);
+  EXPECT_EQ(stored->first, 2);
+  EXPECT_EQ(stored->second, away) << "not what it was when that failed";
+  journal_.tenant_changed(2, nullptr);
+  ASSERT_EQ(under_way(), 1u);
+  complete();
+  EXPECT_TRUE(records_.empty());
+}
+
+TEST_F(JournalTest, ARecordThatIsNoTenantIsRefused) {
+  const std::vector<std::uint8_t> key{0, 2};
+  EXPECT_TRUE(decode_tenant(key, std::vector<std::uint8_t>{1, 0}));
+  EXPECT_FALSE(decode_tenant(key, std::vector<std::uint8_t>{1}));
+  EXPECT_FALSE(decode_tenant(key, std::vector<std::uint8_t>{2, 0}));
+  EXPECT_FALSE(decode_tenant(key, std::vector<std::uint8_t>{1, 2}));
+  EXPECT_FALSE(decode_tenant(std::vector<std::uint8_t>{2}, std::vector<std::uint8_t>{1, 0}));
+}
+
 TEST_F(JournalTest, AnOrderlyStopWritesTheLatestRenewals) {
   ASSERT_TRUE(enroll("a/b/c/1"));
   under_way();

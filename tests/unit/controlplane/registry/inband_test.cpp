@@ -286,6 +286,7 @@ class Disk final : public RegistryJournal {
     return fail(ErrorCode::kUnavailable, "no room", ErrorOrigin::kStore);
   }
   void changed(const Id&, std::uint16_t) override {}
+  void parked(const StoredAgent&) override {}
   void peer_changed(std::string_view) override {}
   bool full = false;
 };

@@ -24,6 +24,11 @@ class FakeJournal final : public RegistryJournal {
     ++changes;
     waiting.insert({{id, tenant}, true});
   }
+  void parked(const StoredAgent& agent) override {
+    waiting.erase({agent.id, agent.tenant});
+    records[{agent.id, agent.tenant}].clear();
+    encode_agent(agent, records[{agent.id, agent.tenant}]);
+  }
   void peer_changed(std::string_view name) override { peers.emplace_back(name); }
   void flush(Registry& registry, Time now) {
     for (const auto& [key, unused] : waiting) {
@@ -169,6 +174,52 @@ TEST_F(PersistenceTest, WhatIsConfiguredIsNotForgotten) {
       at(0)));
   EXPECT_FALSE(before_.forget(id, 1, at(1)));
   EXPECT_NE(before_.find(id), kNoIndex);
+}
+
+TEST_F(PersistenceTest, ParkedAgentsLeaveTheRegistryAndNotTheJournal) {
+  const Id configured = id_of_name("a/b/c/3");
+  ASSERT_TRUE(enroll(before_, "a/b/c/1", 0));
+  ASSERT_TRUE(before_.add({.id = id_of_name("a/b/c/2"),
+                           .name = "a/b/c/2",
+                           .tenant = 2,
+                           .endpoint = *parse_endpoint("10.0.0.3:7601")},
+                          at(0)));
+  ASSERT_TRUE(before_.put_configured(
+      {.id = configured, .tenant = 1, .endpoint = *parse_endpoint("10.0.0.4:1")}, 1, at(0)));
+  journal_.flush(before_, at(0));
+  ASSERT_TRUE(enroll(before_, "a/b/c/1", 5));
+  EXPECT_EQ(before_.park(1, at(6)), 1u);
+  EXPECT_EQ(before_.find(id_of_name("a/b/c/1")), kNoIndex);
+  EXPECT_NE(before_.find(id_of_name("a/b/c/2")), kNoIndex) << "of another tenant";
+  EXPECT_NE(before_.find(configured), kNoIndex) << "the configuration's to take out";
+  EXPECT_EQ(journal_.records.size(), 2u);
+  restart(15);
+  EXPECT_EQ(left_s("a/b/c/1", 15), 20) << "with the latest renewal";
+  EXPECT_FALSE(enroll(after_, "a/b/c/1", 5)) << "the request that was recorded";
+}
+
+TEST_F(PersistenceTest, ParkedAgentsOutliveTheMemoryOfAnEarlierDeparture) {
+  ASSERT_TRUE(enroll(before_, "a/b/c/1", 0));
+  ASSERT_TRUE(unregister("a/b/c/1", 2));
+  ASSERT_TRUE(before_.add({.id = id_of_name("a/b/c/1"),
+                           .name = "a/b/c/1",
+                           .tenant = 1,
+                           .endpoint = *parse_endpoint("10.0.0.3:7601")},
+                          at(3)));
+  journal_.flush(before_, at(3));
+  EXPECT_EQ(before_.park(1, at(4)), 1u);
+  before_.expire(at(100), 1000, nullptr);
+  journal_.flush(before_, at(100));
+  EXPECT_EQ(journal_.records.size(), 1u);
+}
+
+TEST_F(PersistenceTest, ALeaseIsOverWithItsGrace) {
+  const StoredAgent leased{
+      .id = id_of_name("a/b/c/1"), .granted_s = 30, .renewed_realtime_ns = at(0).realtime_ns};
+  EXPECT_FALSE(after_.is_over(leased, at(39)));
+  EXPECT_TRUE(after_.is_over(leased, at(40)));
+  EXPECT_FALSE(after_.is_over(leased, at(-3600))) << "a clock that went back";
+  EXPECT_FALSE(after_.is_over({.id = id_of_name("a/b/c/2")}, at(90'000))) << "it has none";
 }
 
 TEST_F(PersistenceTest, OldRequestsStayRefused) {
