@@ -109,7 +109,12 @@ Status check_backup_folder(const std::string& folder, const std::string& store) 
 grpc::Status StoreService::Show(grpc::ServerContext*, const api::ShowStoreRequest*,
                                 api::ShowStoreReply* reply) {
   if (subsystems_.index == nullptr) return no_store();
-  const auto info = control_.run([&] { return subsystems_.runtime.store_info(); });
+  StoreInfo info;
+  StoredTenants tenants;
+  control_.run([&] {
+    info = subsystems_.runtime.store_info();
+    tenants = subsystems_.runtime.stored_tenants();
+  });
   const auto metrics = subsystems_.index->metrics();
   reply->set_directory(info.directory);
   reply->set_error(info.error.empty() ? metrics.failure : info.error);
@@ -126,6 +131,12 @@ grpc::Status StoreService::Show(grpc::ServerContext*, const api::ShowStoreReques
     to->set_id(table.id);
     to->set_name(table.name);
     to->set_kind(std::string(kind_name(table.kind)));
+  }
+  for (const auto& [tenant, stored] : tenants) {
+    if (!stored.away) continue;
+    auto* to = reply->add_away();
+    to->set_tenant(tenant);
+    to->set_name(stored.name);
   }
   return grpc::Status::OK;
 }

@@ -45,6 +45,7 @@ class StoreService final : public api::Store::Service {
   AgentCount count_agents(std::uint16_t tenant);
   bool is_unknown(std::uint16_t tenant);
   grpc::Status unknown(std::uint16_t tenant);
+  grpc::Status confirm(std::uint16_t tenant, std::uint64_t agents, const store::Progress& progress);
   // The store may be behind the registry, or ahead of it: first what the store has, then what else
   // is known.
   Status delete_all(std::uint16_t tenant, const store::Progress& progress,

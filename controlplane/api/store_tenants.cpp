@@ -22,13 +22,18 @@ constexpr std::uint32_t kSlotsAtOnce = 65536;
 constexpr std::size_t kIdsAtOnce = 1024;
 constexpr std::size_t kItemsAtOnce = 512;
 constexpr std::string_view kAgents = "agents";
-constexpr std::string_view kPeers = "peers";  // under tenant 0, but the router's
+// Under tenant 0, but the router's.
+constexpr std::string_view kRouters[] = {"peers", "tenants"};
 
 std::string hex_of(store::Bytes bytes) {
   std::string text;
   for (const auto byte : bytes)
     text += fmt::format("{:02x}", byte);
   return text;
+}
+
+bool is_routers(const std::string& table) {
+  return std::ranges::find(kRouters, table) != std::end(kRouters);
 }
 
 std::optional<Id> id_of(store::Bytes key) {
@@ -90,17 +95,21 @@ std::map<std::uint8_t, std::string> table_names(const store::Index& index) {
 
 }  // namespace
 
-// Nothing is known of it but what may be stored: of a tenant that is gone from the configuration
-// there may be agents, too.
+// Nothing is known of it but what may be stored.
 bool StoreService::is_unknown(std::uint16_t tenant) {
   return control_.run([&] {
-    return !subsystems_.tenants.contains(tenant) && subsystems_.registry.agents_of(tenant) == 0;
+    return !subsystems_.tenants.contains(tenant) && subsystems_.registry.agents_of(tenant) == 0 &&
+           !is_away(subsystems_.runtime.stored_tenants(), tenant);
   });
 }
 
 grpc::Status StoreService::unknown(std::uint16_t tenant) {
-  return {grpc::StatusCode::NOT_FOUND,
-          control_.run([&] { return no_tenant(subsystems_.tenants, tenant); })};
+  return {grpc::StatusCode::NOT_FOUND, control_.run([&] {
+            Tenants known = subsystems_.tenants;
+            for (const auto& [away, stored] : subsystems_.runtime.stored_tenants())
+              if (stored.away) known[away].name = stored.name + ", not configured";
+            return no_tenant(known, tenant);
+          })};
 }
 
 // --- usage --------------------------------------------------------------------------------------
@@ -118,7 +127,12 @@ grpc::Status StoreService::Usage(grpc::ServerContext* context,
   const auto usage = subsystems_.index->maintenance().usage(
       only, progress_to(*context, *writer, streams_, stopping_));
   if (!usage) return to_grpc(usage.error());
-  const auto configured = control_.run([&] { return subsystems_.tenants; });
+  Tenants configured;
+  StoredTenants stored;
+  control_.run([&] {
+    configured = subsystems_.tenants;
+    stored = subsystems_.runtime.stored_tenants();
+  });
   std::set<std::uint16_t> tenants;
   for (const auto& [tenant, tables] : *usage)
     tenants.insert(tenant);
@@ -134,8 +148,12 @@ grpc::Status StoreService::Usage(grpc::ServerContext* context,
   for (const auto tenant : tenants) {
     auto& to = *reply.mutable_report()->add_tenants();
     to.set_tenant(tenant);
-    if (const auto at = configured.find(tenant); at != configured.end())
+    if (const auto at = configured.find(tenant); at != configured.end()) {
       to.set_name(at->second.name);
+      to.set_configured(true);
+    } else if (const auto was = stored.find(tenant); was != stored.end()) {
+      to.set_name(was->second.name);
+    }
     to.set_agents(control_.run([&] { return subsystems_.registry.agents_of(tenant); }));
     const auto tables = usage->find(tenant);
     if (tables == usage->end()) continue;
@@ -171,7 +189,7 @@ grpc::Status StoreService::Export(grpc::ServerContext* context,
       *tenant,
       [&](const store::Item& item) -> sluice::Status {
         const std::string& table = names.at(item.table);
-        if (table == kPeers) return {};
+        if (is_routers(table)) return {};
         auto& to = *piece.mutable_items()->add_items();
         to.set_table(table);
         if (table == kAgents) {
@@ -239,6 +257,8 @@ Status StoreService::forget(std::span<const Id> ids, std::uint16_t tenant,
 
 Status StoreService::delete_all(std::uint16_t tenant, const store::Progress& progress,
                                 api::TenantDeleted& report) {
+  // What was parked a moment ago is in no other place.
+  if (auto durable = wait_durable(control_, subsystems_); !durable) return durable;
   const auto names = table_names(*subsystems_.index);
   std::vector<Id> ids;
   store::WriteBatch foreign;  // what the registry cannot know: nobody else writes it
@@ -246,7 +266,7 @@ Status StoreService::delete_all(std::uint16_t tenant, const store::Progress& pro
       tenant,
       [&](const store::Item& item) -> Status {
         const std::string& table = names.at(item.table);
-        if (table == kPeers) return {};
+        if (is_routers(table)) return {};
         const auto id = table == kAgents ? id_of(item.key) : std::nullopt;
         if (!id) {
           foreign.erase(item.table, tenant, item.key);
@@ -276,6 +296,24 @@ Status StoreService::delete_all(std::uint16_t tenant, const store::Progress& pro
   return forget(ids, tenant, report);
 }
 
+// What would go.
+grpc::Status StoreService::confirm(std::uint16_t tenant, std::uint64_t agents,
+                                   const store::Progress& progress) {
+  std::string what = fmt::format("ends {} agents of tenant {} and forgets what the store has of it",
+                                 agents, tenant);
+  if (agents == 0) {
+    const auto usage = subsystems_.index->maintenance().usage(tenant, progress);
+    if (!usage) return to_grpc(usage.error());
+    if (usage->empty() && is_unknown(tenant)) return unknown(tenant);
+    std::uint64_t keys = 0;
+    for (const auto& [table, of] : usage->empty() ? store::TableUsage{} : usage->at(tenant))
+      keys += of.keys;
+    what = fmt::format("forgets {} records that the store has of tenant {}", keys, tenant);
+  }
+  return {grpc::StatusCode::FAILED_PRECONDITION,
+          fmt::format("this {}, for good; --yes confirms it", what)};
+}
+
 grpc::Status StoreService::DeleteTenant(grpc::ServerContext* context,
                                         const api::DeleteTenantRequest* request,
                                         grpc::ServerWriter<api::DeleteTenantReply>* writer) {
@@ -289,18 +327,13 @@ grpc::Status StoreService::DeleteTenant(grpc::ServerContext* context,
                         "back; remove them from {} and run `sluice config reload`",
                         count.configured, *tenant, subsystems_.runtime.config_file())};
   }
-  if (!request->confirmed()) {
-    return {grpc::StatusCode::FAILED_PRECONDITION,
-            fmt::format("this ends {} agents of tenant {} and forgets what the store has of it, "
-                        "for good; --yes confirms it",
-                        count.all, *tenant)};
-  }
+  const auto progress = progress_to(*context, *writer, streams_, stopping_);
+  if (!request->confirmed()) return confirm(*tenant, count.all, progress);
   api::DeleteTenantReply reply;
   auto& report = *reply.mutable_report();
   report.set_tenant(*tenant);
   const bool no_agents = is_unknown(*tenant);
-  const auto done =
-      delete_all(*tenant, progress_to(*context, *writer, streams_, stopping_), report);
+  const auto done = delete_all(*tenant, progress, report);
   if (!done) {
     return to_grpc(
         fail(done.error(), fmt::format("deleted in part, {} agents and {} records; do it again",
@@ -309,7 +342,7 @@ grpc::Status StoreService::DeleteTenant(grpc::ServerContext* context,
   }
   if (no_agents && report.agents() == 0 && report.records() == 0) return unknown(*tenant);
   report.set_configured(control_.run([&] {
-    subsystems_.runtime.rebuild_base();
+    subsystems_.runtime.tenant_deleted(*tenant);
     return subsystems_.tenants.contains(*tenant);
   }));
   wait_applied(control_, subsystems_);

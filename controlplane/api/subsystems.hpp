@@ -34,8 +34,9 @@ class Runtime {
   virtual std::string version() const = 0;             // any thread
   virtual StoreInfo store_info() const = 0;
   virtual BaseManagerInfo base_info() const = 0;
-  // Routes that were deleted for good leave the base segment soon.
-  virtual void rebuild_base() = 0;
+  virtual StoredTenants stored_tenants() const = 0;
+  // Everything of it that the store had, for good: its routes leave the base segment soon, too.
+  virtual void tenant_deleted(std::uint16_t tenant) = 0;
   // Calls back on the control thread when all changes of agents and peers before this call are
   // durable, or could not be made so.
   virtual void when_durable(std::function<void(Status)> callback) = 0;

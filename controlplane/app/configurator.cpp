@@ -1,7 +1,6 @@
 #include "controlplane/app/configurator.hpp"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
@@ -74,6 +73,7 @@ Status Configurator::check(const config::Config& next) const {
         fmt::format("agents: id {} is this router's own", to_string(config::router_id(next))),
         ErrorOrigin::kConfig);
   }
+  if (auto ok = tenant_keeper_.check(tenants_of(next)); !ok) return ok;
   for (const auto number : forwarding_.peers()) {
     const PeerInfo& known = forwarding_.peer(number);
     if (known.configured) continue;
@@ -99,7 +99,7 @@ Status Configurator::apply(config::Config& next, Time now) {
                         .grace_s = next.leases.grace_s});
   inband_.set_require_token(next.registration.require_token);
   programmer_.set_settings(settings_of(next));
-  apply_tenants(next);
+  apply_tenants(next, now);
   apply_ports(next);
   drop_outdated_peers(next);
   if (auto ok = apply_peers(next); !ok) return ok;
@@ -108,22 +108,12 @@ Status Configurator::apply(config::Config& next, Time now) {
   return {};
 }
 
-void Configurator::apply_tenants(const config::Config& next) {
+void Configurator::apply_tenants(const config::Config& next, Time now) {
   Tenants wanted = tenants_of(next);
-  for (const auto& [id, tenant] : tenants_) {
-    if (wanted.contains(id)) continue;
-    programmer_.delete_tenant(id);
-    const std::size_t agents = registry_.agents_of(id);
-    // Those of the configuration are gone with it; who registered has nowhere to belong.
-    registry_.remove_if(
-        [gone = id](const Agent& agent) { return agent.generation == 0 && agent.tenant == gone; });
-    const std::size_t forgotten = agents - registry_.agents_of(id);
-    if (forgotten == 0) continue;
-    spdlog::warn(
-        "event=tenant_gone tenant={} agents={} effect=\"the configuration has it no more: they are "
-        "ended, and forgotten by the store\"",
-        id, forgotten);
-  }
+  for (const auto& [id, tenant] : tenants_)
+    if (!wanted.contains(id)) programmer_.delete_tenant(id);
+  // Who registered with one that leaves; its agents of the configuration are gone with it.
+  tenant_keeper_.change(tenants_, wanted, now);
   tenants_ = std::move(wanted);
   for (const auto& [id, tenant] : tenants_) {
     // The loader has checked the range of everything that this could refuse.

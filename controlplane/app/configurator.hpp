@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "controlplane/app/tenant_keeper.hpp"
 #include "controlplane/host/host.hpp"
 #include "controlplane/link/programmer.hpp"
 #include "controlplane/registry/forwarding.hpp"
@@ -24,13 +25,14 @@ link::Settings settings_of(const config::Config& config);
 class Configurator {
  public:
   Configurator(Registry& registry, Forwarding& forwarding, Programmer& programmer, Host& host,
-               InBand& inband, Tenants& tenants)
+               InBand& inband, Tenants& tenants, TenantKeeper& tenant_keeper)
       : registry_(registry),
         forwarding_(forwarding),
         programmer_(programmer),
         host_(host),
         inband_(inband),
-        tenants_(tenants) {}
+        tenants_(tenants),
+        tenant_keeper_(tenant_keeper) {}
 
   // Why `next` cannot take the place of what is in effect, beside what config::check_reload says.
   Status check(const config::Config& next) const;
@@ -39,7 +41,7 @@ class Configurator {
   Status apply(config::Config& next, Time now);
 
  private:
-  void apply_tenants(const config::Config& next);
+  void apply_tenants(const config::Config& next, Time now);
   void apply_ports(const config::Config& next);
   Status apply_peers(const config::Config& next);
   Status apply_agents(config::Config& next, Time now);
@@ -52,6 +54,7 @@ class Configurator {
   Host& host_;
   InBand& inband_;
   Tenants& tenants_;
+  TenantKeeper& tenant_keeper_;
   std::uint8_t generation_ = 0;
 };
 

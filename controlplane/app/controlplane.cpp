@@ -128,7 +128,11 @@ struct ControlPlane::Impl final : public Runtime {
   std::string version() const override { return version_; }
   StoreInfo store_info() const override { return keeper->info(); }
   BaseManagerInfo base_info() const override { return bases->manager().info(); }
-  void rebuild_base() override { bases->manager().want_build(); }
+  StoredTenants stored_tenants() const override { return keeper->tenants().stored(); }
+  void tenant_deleted(std::uint16_t tenant) override {
+    keeper->tenants().forget(tenant);
+    bases->manager().want_build();
+  }
   void when_durable(std::function<void(Status)> callback) override {
     keeper->journal().when_durable(std::move(callback));
   }
@@ -163,12 +167,13 @@ Status ControlPlane::Impl::wire() {
   events =
       std::make_unique<Events>(*link, *forwarding, *inband, *traces, names_of(config_now.ports),
                                [this](auto callback) { when_durable(std::move(callback)); });
-  configurator =
-      std::make_unique<Configurator>(registry, *forwarding, programmer, *host, *inband, tenants);
   auto member = make_membership(config_now);
   if (!member) return fail(std::move(member.error()), "cluster");
   cluster = std::move(*member);
   connect_parts();
+  configurator = std::make_unique<Configurator>(registry, *forwarding, programmer, *host, *inband,
+                                                tenants, keeper->tenants());
+  if (auto ok = keeper->load_tenants(); !ok) return ok;
   if (auto ok = configurator->check(config_now); !ok) return ok;
   if (auto ok = configurator->apply(config_now, now()); !ok) return ok;
   config::release_files(config_now);
@@ -190,7 +195,8 @@ void ControlPlane::Impl::begin_serving() {
 
 void ControlPlane::Impl::connect_parts() {
   registry.set_listener(forwarding.get());
-  keeper->attach(registry, *forwarding, io);
+  keeper->attach(registry, *forwarding, tenants, io);
+  keeper->tenants().on_left([this] { bases->manager().want_build(); });
   host->set_listener(*forwarding);
   host->on_log([](const std::string& line, bool warn) {
     spdlog::log(warn ? spdlog::level::warn : spdlog::level::info, "{}", harmless(line));

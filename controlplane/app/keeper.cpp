@@ -125,31 +125,44 @@ Result<std::unique_ptr<Keeper>> Keeper::open(const config::Config& config) {
   return std::unique_ptr<Keeper>(new Keeper(std::move(fs), std::move(*index), folder, was_there));
 }
 
-void Keeper::attach(Registry& registry, Forwarding& forwarding, asio::io_context& io) {
+void Keeper::attach(Registry& registry, Forwarding& forwarding, const Tenants& tenants,
+                    asio::io_context& io) {
+  const auto post = [&io](std::function<void()> work) { asio::post(io, std::move(work)); };
+  const auto clock = [] { return Time{monotonic_ns(), realtime_ns()}; };
   journal_ = std::make_unique<Journal>(
       registry, forwarding,
       [this](store::WriteBatch batch, std::function<void(Status)> done) {
         index_->write_async(std::move(batch), std::move(done));
       },
-      [&io](std::function<void()> work) { asio::post(io, std::move(work)); },
-      [] { return Time{monotonic_ns(), realtime_ns()}; });
+      post, clock);
   journal_->on_state(tell);
   watch_index();
   registry.set_journal(journal_.get());
+  tenants_ = std::make_unique<TenantKeeper>(
+      registry, forwarding, tenants, *journal_, [this] { return index_->snapshot(); }, post, clock);
+}
+
+Status Keeper::load_tenants() {
+  auto loaded = tenants_->load();
+  if (!loaded) return with_remedy(std::move(loaded.error()), folder_);
+  return {};
 }
 
 Status Keeper::restore(Registry& registry, Forwarding& forwarding, const Tenants& tenants,
                        Time now) {
   const std::uint64_t began = monotonic_ns();
-  auto restored = restore_all(index_->snapshot(), registry, forwarding, tenants, *journal_, now);
-  if (!restored) return with_remedy(std::move(restored.error()), folder_);
-  restored_ = *restored;
+  Restorer restorer(registry, forwarding, tenants, tenants_->stored(), *journal_, now);
+  auto ok = restore_all(index_->snapshot(), restorer);
+  if (!ok) return with_remedy(std::move(ok.error()), folder_);
+  restored_ = restorer.result();
+  tenants_->begin(restored_.away);
   forwarding.set_journal(journal_.get());  // now: what was restored needs no writing
   if (was_there_) {
     spdlog::info(
-        "event=restored agents={} leases={} peers={} departed={} outdated={} milliseconds={}",
+        "event=restored agents={} leases={} peers={} departed={} outdated={} expired={} "
+        "milliseconds={}",
         restored_.agents, restored_.leases, restored_.peers, restored_.departed, restored_.outdated,
-        (monotonic_ns() - began) / kNsPerMs);
+        restored_.expired, (monotonic_ns() - began) / kNsPerMs);
   }
   if (restored_.damaged + restored_.no_room > 0) {
     spdlog::error(

@@ -12,6 +12,7 @@
 #include "controlplane/app/journal.hpp"
 #include "controlplane/app/restore.hpp"
 #include "controlplane/app/state_dir.hpp"
+#include "controlplane/app/tenant_keeper.hpp"
 #include "controlplane/store/file/fs.hpp"
 #include "controlplane/store/index.hpp"
 
@@ -35,11 +36,15 @@ class Keeper {
   bool was_there() const { return was_there_; }
 
   // Before the configuration is applied: from now on changes are written.
-  void attach(Registry& registry, Forwarding& forwarding, asio::io_context& io);
+  void attach(Registry& registry, Forwarding& forwarding, const Tenants& tenants,
+              asio::io_context& io);
+  // Before the configuration is checked.
+  Status load_tenants();
   // After it was applied.
   Status restore(Registry& registry, Forwarding& forwarding, const Tenants& tenants, Time now);
 
   Journal& journal() { return *journal_; }
+  TenantKeeper& tenants() { return *tenants_; }
   void tick();
   StoreInfo info() const;
   // Writes what is left and closes the index; the event loop runs no more.
@@ -58,6 +63,7 @@ class Keeper {
   HashKey hash_key_;
   Restored restored_;
   std::unique_ptr<Journal> journal_;
+  std::unique_ptr<TenantKeeper> tenants_;
 };
 
 }  // namespace sluice::controlplane

@@ -55,6 +55,12 @@ store verify \-\-directory names every damaged place, and store salvage makes a 
 rest and tells what is lost; move the old folder away, the new one to its place, and start the
 control plane. Agents that are missing register again. When the disk itself cannot be read, copy the
 folder first with a tool that goes on after errors, such as ddrescue.
+.SH TENANTS THAT ARE TAKEN OUT
+The agents of a tenant that the configuration has no more are not served, but stay in the store:
+store status and store usage show them, store export and store delete take the tenant's number. They
+come back when the tenant does, under the same number and name: those that registered with what is
+left of their leases, or not at all when these have ended. While they wait, no tenant of another
+name can have the number; store delete makes it free.
 .SH EXPORTS
 store export writes one JSON object a line. The first is
 {"format":"sluice\-tenant\-export","version":1,"tenant":N}, the last

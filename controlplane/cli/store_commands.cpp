@@ -1,6 +1,7 @@
 // store status, verify, backup, compact, migrate: what the control plane does with its store
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "controlplane/cli/context.hpp"
@@ -31,6 +32,19 @@ std::string checked_text(const api::ShowStoreReply& r) {
   return r.verified_bytes() >= r.to_verify_bytes()
              ? "all, since the start"
              : percent_text(r.verified_bytes(), r.to_verify_bytes()) + " since the start";
+}
+
+// Of tenants that the configuration has not.
+std::string away_text(const api::ShowStoreReply& r) {
+  constexpr int kMostNamed = 8;
+  std::string text;
+  for (int i = 0; i < std::min(r.away_size(), kMostNamed); ++i) {
+    const auto& tenant = r.away(i);
+    text += fmt::format("{}{} ({})", i == 0 ? "" : ", ", tenant.tenant(),
+                        tenant.name().empty() ? "-" : printable(tenant.name()));
+  }
+  if (r.away_size() > kMostNamed) text += fmt::format(", {} more", r.away_size() - kMostNamed);
+  return text + "; not in the configuration";
 }
 
 void add_work(const api::ShowStoreReply& r, Fields& fields) {
@@ -85,6 +99,7 @@ std::string render_status(const api::ShowStoreReply& r, const Paint& paint) {
                           printable(table.kind()));
   }
   fields.add("tables", tables.empty() ? "none" : tables);
+  if (!r.away().empty()) fields.add("tenants away", paint.warn(away_text(r)));
   fields.add("layout", fmt::format("{} lanes, format {}{}", r.lanes(), r.format(),
                                    r.migrating() ? paint.warn(", being migrated") : ""));
   fields.add("entries", with_commas(r.entries()));

@@ -14,8 +14,12 @@ std::uint32_t tenant_of(const Context& c) {
   return static_cast<std::uint32_t>(c.args.number("tenant"));
 }
 
+constexpr std::uint32_t kRouter = 0;  // what the store has for the router itself
+
 std::string tenant_name(const api::TenantUsage& tenant) {
-  return tenant.name().empty() ? "-" : printable(tenant.name());
+  if (tenant.tenant() == kRouter) return "(router)";
+  const std::string name = tenant.name().empty() ? "-" : printable(tenant.name());
+  return tenant.configured() ? name : name + " (not configured)";
 }
 
 std::string render_usage(const api::StoreUsage& r, const Paint& paint) {

@@ -90,23 +90,4 @@ options carol 10.77.2.1 2
 run_as h2 carol listen "${given[@]}"
 wait_for 10 logged carol listening
 is "an agent that runs registers anew" "$(who)" 1
-
-# ---- Taken out of the configuration, running and over a restart: its agents go, and the log says how many.
-stop carol
-gone() { grep -q "event=tenant_gone tenant=2 agents=$1 " "$work/r-cp.log"; }
-cp "$work/r.yaml" "$work/with-two.yaml"
-without_two() { grep -v 'id: 2, name: two' "$work/with-two.yaml" >"$work/r.yaml"; }
-add two1 9001 2
-add two2 9002 2
-without_two
-check "taken out while it runs" ask config reload
-check "its agents are counted" gone 2
-cp "$work/with-two.yaml" "$work/r.yaml"
-check "and back" ask config reload
-is "without agents" "$(who)" 0
-add two1 9001 2
-without_two
-kill9 r-cp
-start_controlplane r
-check "taken out over a restart" gone 1
 finish

@@ -30,6 +30,8 @@ class ConfiguratorTest : public ::testing::Test {
   ConfiguratorTest() {
     registry_.set_listener(&forwarding_);
     forwarding_.set_port_vlans({5, 0});
+    registry_.set_journal(&journal_);
+    tenant_keeper_.begin({});
   }
   config::Config parse(const std::string& rest) {
     auto config = config::parse(kHead + rest, "test.yaml");
@@ -52,7 +54,12 @@ class ConfiguratorTest : public ::testing::Test {
   Host host_{kernel_, std::vector<HostPort>(2)};
   Forwarding forwarding_{registry_, programmer_, host_};
   InBand inband_{registry_, tenants_, SipKey{1, 2}, InBandOptions{}};
-  Configurator configurator_{registry_, forwarding_, programmer_, host_, inband_, tenants_};
+  const Journal::Post post_ = [](const std::function<void()>&) {};
+  const Journal::Clock clock_ = [] { return Time{}; };
+  Journal journal_{registry_, forwarding_, {}, post_, clock_};
+  TenantKeeper tenant_keeper_{registry_, forwarding_, tenants_, journal_, {}, post_, clock_};
+  Configurator configurator_{registry_, forwarding_, programmer_,   host_,
+                             inband_,   tenants_,    tenant_keeper_};
 };
 
 constexpr const char* kFirst = R"(
@@ -138,7 +145,22 @@ TEST_F(ConfiguratorTest, KeepsWhatCameByOtherWays) {
   ASSERT_TRUE(apply(parse("tenants: [{id: 1, name: one}]\n")));
   EXPECT_NE(find("a/b/c/8"), nullptr);
   EXPECT_NE(forwarding_.find_peer("south"), kNoIndex);
-  EXPECT_EQ(find("a/b/c/9"), nullptr) << "its tenant is gone";
+  EXPECT_EQ(find("a/b/c/9"), nullptr) << "its tenant is away";
+  ASSERT_EQ(journal_.parked_of(2).size(), 1u)
+      << "and with it who registered, not who is configured";
+  EXPECT_EQ(journal_.parked_of(2)[0].first, id_of_name("a/b/c/9"));
+}
+
+TEST_F(ConfiguratorTest, ATenantThatIsAwayKeepsItsNumber) {
+  ASSERT_TRUE(apply(parse(kFirst)));
+  ASSERT_TRUE(registry_.add(
+      {.id = id_of_name("a/b/c/9"), .tenant = 2, .endpoint = *parse_endpoint("10.0.0.9:1")}, {}));
+  ASSERT_TRUE(apply(parse("tenants: [{id: 1, name: one}]\n")));
+  const auto refused = apply(parse("tenants: [{id: 2, name: three}]\n"));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("'two'"), std::string::npos);
+  EXPECT_TRUE(tenants_.contains(1)) << "nothing has changed";
+  EXPECT_TRUE(apply(parse("tenants: [{id: 2, name: two}]\n")));
 }
 
 TEST_F(ConfiguratorTest, RefusesWhatCannotWorkBeforeChangingAnything) {

@@ -254,6 +254,9 @@ void fill_store_contents(api::ShowStoreReply& store) {
   store.set_debt_bytes(1 << 20);
   store.set_verified_bytes(50);
   store.set_to_verify_bytes(100);
+  auto& away = *store.add_away();
+  away.set_tenant(9);
+  away.set_name("gone");
   auto& table = *store.add_tables();
   table.set_id(1);
   table.set_name("agents");
@@ -323,6 +326,7 @@ void fill_tenants(FakeState& state) {
   auto& tenant = *usage.add_tenants();
   tenant.set_tenant(1);
   tenant.set_name("acme");
+  tenant.set_configured(true);
   tenant.set_agents(1'000'000);
   auto& table = *tenant.add_tables();
   table.set_table("agents");
@@ -330,6 +334,7 @@ void fill_tenants(FakeState& state) {
   table.set_key_bytes(std::uint64_t{999'990} * 16);
   table.set_value_bytes(123'456'789);
   usage.add_tenants()->set_tenant(9);
+  usage.mutable_tenants(1)->set_name("gone");
   state.exported.resize(2);
   auto& items = *state.exported[0].mutable_items();
   auto& item = *items.add_items();

@@ -1,0 +1,198 @@
+#include "controlplane/app/tenant_keeper.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <optional>
+#include <utility>
+
+#include "config/process/log.hpp"
+#include "controlplane/registry/agent_record.hpp"
+
+namespace sluice::controlplane {
+
+namespace {
+
+constexpr unsigned kItemsAtOnce = 8192;  // of all tenants; some milliseconds
+
+}  // namespace
+
+struct TenantKeeper::Pass {
+  Pass(TenantKeeper& of, std::set<std::uint16_t> returning)
+      : tenants(std::move(returning)),
+        restorer(of.registry_, of.forwarding_, of.tenants_, before, of.journal_, of.clock_()) {
+    for (const auto tenant : tenants)
+      before[tenant].away = true;
+  }
+
+  std::set<std::uint16_t> tenants;
+  StoredTenants before;  // that all of them were away
+  Restorer restorer;
+  std::optional<store::Cursor> cursor;
+};
+
+TenantKeeper::TenantKeeper(Registry& registry, Forwarding& forwarding, const Tenants& tenants,
+                           Journal& journal, Look look, Journal::Post post, Journal::Clock clock)
+    : registry_(registry),
+      forwarding_(forwarding),
+      tenants_(tenants),
+      journal_(journal),
+      look_(std::move(look)),
+      post_(std::move(post)),
+      clock_(std::move(clock)) {}
+
+TenantKeeper::~TenantKeeper() = default;
+
+// ---- what the index remembers ------------------------------------------------------------------
+
+Status TenantKeeper::load() {
+  return for_each_item(look_(), kTenantsTable, [this](const store::Item& item) {
+    auto tenant = decode_tenant(item.key, item.value);
+    if (tenant) {
+      stored_.insert(std::move(*tenant));
+    } else {
+      spdlog::error("event=record_damaged error={}", quoted_value(tenant.error().message()));
+    }
+  });
+}
+
+Status TenantKeeper::check(const Tenants& next) const {
+  for (const auto& [tenant, about] : next) {
+    if (!is_away(stored_, tenant)) continue;
+    const std::string& name = stored_.at(tenant).name;
+    if (name.empty() || name == about.name) continue;
+    return fail(ErrorCode::kAlreadyExists,
+                fmt::format("tenants: '{0}' has the number {1} of '{2}', whose agents wait in the "
+                            "store; give it another number, or, before '{0}' is configured, delete "
+                            "them: sluice store delete --tenant {1}",
+                            about.name, tenant, name),
+                ErrorOrigin::kConfig);
+  }
+  return {};
+}
+
+void TenantKeeper::put(std::uint16_t tenant, StoredTenant stored) {
+  auto& known = stored_[tenant];
+  if (known == stored) return;
+  known = std::move(stored);
+  journal_.tenant_changed(tenant, &known);
+}
+
+void TenantKeeper::erase(std::uint16_t tenant) {
+  if (stored_.erase(tenant) != 0) journal_.tenant_changed(tenant, nullptr);
+}
+
+void TenantKeeper::forget(std::uint16_t tenant) {
+  if (is_away(stored_, tenant)) erase(tenant);
+}
+
+// ---- leaving -----------------------------------------------------------------------------------
+
+void TenantKeeper::begin(const std::map<std::uint16_t, std::uint64_t>& away) {
+  begun_ = true;
+  for (const auto& [tenant, about] : tenants_)
+    put(tenant, {about.name, false});
+  for (const auto& [tenant, agents] : away) {
+    tell_away(tenant, agents);
+    if (!is_away(stored_, tenant)) left_();
+    put(tenant, {stored_[tenant].name, true});
+  }
+  for (const auto& [tenant, about] : StoredTenants(stored_))
+    if (!tenants_.contains(tenant) && !away.contains(tenant)) erase(tenant);
+}
+
+void TenantKeeper::change(const Tenants& before, const Tenants& next, Time now) {
+  if (!begun_) return;  // begin() sees what the index has
+  for (const auto& [tenant, about] : before)
+    if (!next.contains(tenant)) leave(tenant, about.name, now);
+  for (const auto& [tenant, about] : next)
+    enter(tenant, about.name);
+}
+
+void TenantKeeper::leave(std::uint16_t tenant, const std::string& name, Time now) {
+  const std::size_t agents = registry_.park(tenant, now);
+  const bool was_coming = returning_.erase(tenant) + (pass_ ? pass_->tenants.erase(tenant) : 0) > 0;
+  if (agents == 0 && !was_coming) return erase(tenant);
+  put(tenant, {name, true});
+  tell_away(tenant, agents);
+  left_();
+}
+
+void TenantKeeper::tell_away(std::uint16_t tenant, std::uint64_t agents) const {
+  spdlog::warn(
+      "event=tenant_away tenant={} name={} agents={} effect=\"the configuration has it no more: "
+      "its agents are not served, and stay in the store\" remedy=\"they come back with it; `sluice "
+      "store delete --tenant {}` deletes them\"",
+      tenant, quoted_value(stored_.contains(tenant) ? stored_.at(tenant).name : ""), agents,
+      tenant);
+}
+
+// ---- coming back -------------------------------------------------------------------------------
+
+void TenantKeeper::enter(std::uint16_t tenant, const std::string& name) {
+  const bool back = is_away(stored_, tenant);
+  put(tenant, {name, false});
+  if (!back) return;
+  returning_.insert(tenant);
+  post_([this] { begin_pass(); });
+}
+
+void TenantKeeper::begin_pass() {
+  if (pass_ || returning_.empty()) return;
+  pass_ = std::make_unique<Pass>(*this, std::exchange(returning_, {}));
+  for (const auto tenant : pass_->tenants)
+    take_parked(tenant);
+  journal_.begin_reading(pass_->tenants);
+  auto cursor = look_().cursor(kAgentsTable);
+  if (!cursor) return end_pass(std::unexpected(cursor.error()));
+  pass_->cursor.emplace(std::move(*cursor));
+  read_more();
+}
+
+// What the index has not got yet, on a disk that is slow or fails.
+void TenantKeeper::take_parked(std::uint16_t tenant) {
+  for (const auto& [id, record] : journal_.parked_of(tenant)) {
+    const auto stored = decode_agent(id, tenant, record);
+    if (!stored) continue;  // we made it
+    pass_->restorer.take(std::get<StoredAgent>(*stored));
+    const auto slot = registry_.find(id);
+    if (slot != kNoIndex && registry_.at(slot).tenant == tenant) journal_.changed(id, tenant);
+  }
+}
+
+void TenantKeeper::read_more() {
+  store::Item item;
+  for (unsigned i = 0; i < kItemsAtOnce; ++i) {
+    const auto more = pass_->cursor->next(item);
+    if (!more) return end_pass(std::unexpected(more.error()));
+    if (!*more) return end_pass({});
+    if (pass_->tenants.contains(item.tenant)) take(item);
+  }
+  post_([this] { read_more(); });
+}
+
+void TenantKeeper::take(const store::Item& item) {
+  const auto stored = decode_agent(item);
+  if (!stored) return pass_->restorer.damaged(stored.error());
+  // Who has just left is remembered here as well.
+  const auto* agent = std::get_if<StoredAgent>(&*stored);
+  if (agent != nullptr && !journal_.is_newer(agent->id, agent->tenant))
+    pass_->restorer.take(*agent);
+}
+
+void TenantKeeper::end_pass(const Status& status) {
+  const Restored& result = pass_->restorer.result();
+  spdlog::info("event=tenants_back tenants={} agents={} leases={} expired={} outdated={}",
+               fmt::join(pass_->tenants, ","), result.agents, result.leases, result.expired,
+               result.outdated);
+  if (result.damaged + result.no_room > 0 || !status) {
+    spdlog::error("event=not_restored damaged={} no_room={} error={}", result.damaged,
+                  result.no_room, quoted_value(status ? "" : status.error().message()));
+  }
+  journal_.end_reading();
+  pass_.reset();
+  if (!returning_.empty()) post_([this] { begin_pass(); });
+}
+
+}  // namespace sluice::controlplane

@@ -1,0 +1,79 @@
+// Tenants that leave the configuration and come back. One that leaves takes its agents out of the
+// registry, and so out of every table of the dataplane, but not out of the index: there they wait
+// until it is back, or until it is deleted. Back again, those whose leases have not ended continue,
+// read from the index in pieces, so that nothing else waits for them.
+//
+// A tenant is its number; the index has its latest name beside it, for people, and so that a number
+// is not given to another tenant while the agents of the first still wait. Control thread only.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "controlplane/app/journal.hpp"
+#include "controlplane/app/restore.hpp"
+#include "controlplane/registry/tenants.hpp"
+#include "controlplane/store/snapshot.hpp"
+
+namespace sluice::controlplane {
+
+class TenantKeeper {
+ public:
+  using Look = std::function<store::Snapshot()>;
+
+  TenantKeeper(Registry& registry, Forwarding& forwarding, const Tenants& tenants, Journal& journal,
+               Look look, Journal::Post post, Journal::Clock clock);
+  ~TenantKeeper();
+  TenantKeeper(const TenantKeeper&) = delete;
+  TenantKeeper& operator=(const TenantKeeper&) = delete;
+
+  // At start, before a configuration is checked. An error is one of the disk.
+  Status load();
+  // Why these cannot be the tenants: one has the number of another whose agents wait.
+  Status check(const Tenants& next) const;
+  // At start, when the agents of those that are here were restored; `away`: how many the index has
+  // of others. Changes follow from now on.
+  void begin(const std::map<std::uint16_t, std::uint64_t>& away);
+  // The configuration changes from `before` to `next`: those that leave are gone from the registry
+  // on return, those that are back come soon. `next` is what create() was given soon after.
+  void change(const Tenants& before, const Tenants& next, Time now);
+  // Nothing is in the index of this tenant any more.
+  void forget(std::uint16_t tenant);
+
+  // As the index knows them, or soon will.
+  const StoredTenants& stored() const { return stored_; }
+  // Routes were deleted that shall not stay in a file either.
+  void on_left(std::function<void()> left) { left_ = std::move(left); }
+
+ private:
+  struct Pass;
+
+  void leave(std::uint16_t tenant, const std::string& name, Time now);
+  void enter(std::uint16_t tenant, const std::string& name);
+  void tell_away(std::uint16_t tenant, std::uint64_t agents) const;
+  void put(std::uint16_t tenant, StoredTenant stored);
+  void erase(std::uint16_t tenant);
+  void begin_pass();
+  void take_parked(std::uint16_t tenant);
+  void read_more();
+  void take(const store::Item& item);
+  void end_pass(const Status& status);
+
+  Registry& registry_;
+  Forwarding& forwarding_;
+  const Tenants& tenants_;
+  Journal& journal_;
+  Look look_;
+  Journal::Post post_;
+  Journal::Clock clock_;
+  std::function<void()> left_ = [] {};
+  StoredTenants stored_;
+  bool begun_ = false;
+  std::set<std::uint16_t> returning_;  // for the next pass
+  std::unique_ptr<Pass> pass_;         // through the index, under way
+};
+
+}  // namespace sluice::controlplane
