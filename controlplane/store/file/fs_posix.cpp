@@ -274,6 +274,8 @@ Result<bool> take_lock(int fd, const std::string& path) {
   return system_error("locking", path, errno);
 }
 
+// A directory that is locked is reached by what was locked, whatever its path names meanwhile: who
+// moves it away, or puts another into its place, gets no half of a store there.
 class PosixFs final : public Fs {
  public:
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
@@ -281,7 +283,8 @@ class PosixFs final : public Fs {
                       : mode == OpenMode::kWrite ? O_RDWR
                                                  : O_RDWR | O_CREAT | O_EXCL;
     // Without O_NONBLOCK a pipe of that name would hold us for ever; it means nothing for files.
-    Descriptor fd(::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+    const Place at = place_of(path);
+    Descriptor fd(::openat(at.fd(), at.name(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
     if (fd.get() < 0) {
       return system_error(mode == OpenMode::kCreate ? "creating" : "opening", path, errno);
     }
@@ -295,40 +298,58 @@ class PosixFs final : public Fs {
   }
 
   Status rename(const std::string& from, const std::string& to) override {
-    if (::rename(from.c_str(), to.c_str()) != 0) {
+    const Place source = place_of(from);
+    const Place target = place_of(to);
+    if (::renameat(source.fd(), source.name(), target.fd(), target.name()) != 0) {
       return system_error("renaming " + from + " to", to, errno);
     }
+    // A directory of ours that is moved by ourselves is the one of its new path.
+    const std::lock_guard lock(mutex_);
+    if (auto moved = locked_.extract(from)) locked_[to] = std::move(moved.mapped());
     return {};
   }
 
   Status remove(const std::string& path) override {
-    if (::unlink(path.c_str()) != 0) return system_error("removing", path, errno);
+    const Place at = place_of(path);
+    if (::unlinkat(at.fd(), at.name(), 0) != 0) return system_error("removing", path, errno);
     return {};
   }
 
   Status link(const std::string& from, const std::string& to) override {
-    if (::link(from.c_str(), to.c_str()) != 0) {
+    const Place source = place_of(from);
+    const Place target = place_of(to);
+    if (::linkat(source.fd(), source.name(), target.fd(), target.name(), 0) != 0) {
       return system_error("linking " + from + " to", to, errno);
     }
     return {};
   }
 
   Result<bool> exists(const std::string& path) override {
+    const Place at = place_of(path);
     struct stat status{};
-    if (::lstat(path.c_str(), &status) == 0) return true;
+    if (::fstatat(at.fd(), at.name(), &status, AT_SYMLINK_NOFOLLOW) == 0) return true;
     if (errno == ENOENT) return false;
     return system_error("looking for", path, errno);
   }
 
   Result<std::uint64_t> file_size(const std::string& path) override {
+    const Place at = place_of(path);
     struct stat status{};
-    if (::lstat(path.c_str(), &status) != 0) return system_error("reading size of", path, errno);
+    if (::fstatat(at.fd(), at.name(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+      return system_error("reading size of", path, errno);
     return static_cast<std::uint64_t>(status.st_size);
   }
 
   Result<std::vector<std::string>> list(const std::string& directory) override {
-    DIR* entries = ::opendir(directory.c_str());
-    if (entries == nullptr) return system_error("listing", directory, errno);
+    const auto held = locked(directory);
+    const int fd = ::openat(held ? held->get() : AT_FDCWD, held ? "." : directory.c_str(),
+                            O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR* entries = fd < 0 ? nullptr : ::fdopendir(fd);
+    if (entries == nullptr) {
+      const int error = errno;
+      if (fd >= 0) ::close(fd);
+      return system_error("listing", directory, error);
+    }
     std::vector<std::string> names;
     errno = 0;
     while (const dirent* entry = ::readdir(entries)) {
@@ -369,10 +390,8 @@ class PosixFs final : public Fs {
   // A file whose name is not sure stops a log for good, so descriptors that are used up just then
   // must not: a directory that is locked is open already.
   Status sync_dir(const std::string& directory) override {
-    auto fd = open_directory(directory);
-    if (fd->get() < 0 && is_of_descriptors(errno)) {
-      if (auto held = locked(directory)) fd = std::move(held);
-    }
+    const auto held = locked(directory);
+    const auto fd = held ? held : open_directory(directory);
     if (fd->get() < 0 || ::fsync(fd->get()) != 0) return system_error("syncing", directory, errno);
     return {};
   }
@@ -399,8 +418,9 @@ class PosixFs final : public Fs {
   }
 
   Result<SpaceInfo> space(const std::string& directory) override {
+    const auto held = locked(directory);
     struct statvfs status{};
-    if (::statvfs(directory.c_str(), &status) != 0) {
+    if ((held ? ::fstatvfs(held->get(), &status) : ::statvfs(directory.c_str(), &status)) != 0) {
       return system_error("reading the free space of", directory, errno);
     }
     return SpaceInfo{static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize,
@@ -408,6 +428,21 @@ class PosixFs final : public Fs {
   }
 
  private:
+  // What the system calls get for a path.
+  class Place {
+   public:
+    Place(const std::string& path, std::shared_ptr<const Descriptor> directory)
+        : directory_(std::move(directory)),
+          name_(path.c_str() + (directory_ ? path.rfind('/') + 1 : 0)) {}
+    int fd() const noexcept { return directory_ ? directory_->get() : AT_FDCWD; }
+    const char* name() const noexcept { return name_; }
+
+   private:
+    std::shared_ptr<const Descriptor> directory_;  // null: the path says all
+    const char* name_;                             // in the path
+  };
+
+  Place place_of(const std::string& path) { return {path, locked(parent_dir(path))}; }
   std::shared_ptr<const Descriptor> locked(const std::string& directory) {
     const std::lock_guard lock(mutex_);
     const auto at = locked_.find(directory);

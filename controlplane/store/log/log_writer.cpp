@@ -40,6 +40,7 @@ class LogWriter::Impl {
   Status commit(ByteView payload, std::uint32_t operations, const Done& done);
   void submit(Buffer payload, std::uint32_t operations, Done done);
   Status sync();
+  Status sync_written();
   LogEnd durable_end();
   Status remove_through(std::uint64_t sequence) { return files_.remove_through(sequence); }
   std::uint64_t next_sequence() const;
@@ -230,6 +231,16 @@ LogEnd LogWriter::Impl::durable_end() {
 
 Status LogWriter::Impl::sync() {
   if (auto good = health(); !good) return good;
+  return sync_written();
+}
+
+// Also while writes are refused for the time being: a group that was begun before is not taken back
+// by that, since the next one would get its place in the order, but not its place in the file.
+Status LogWriter::Impl::sync_written() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (given_up_) return refused_;
+  }
   auto done = files_.sync();
   if (!done) refuse(done.error());
   return done;
@@ -297,7 +308,7 @@ void LogWriter::Impl::hand_on() {
 
 Status LogWriter::Impl::commit_group(const Group& group, std::uint64_t& next) {
   if (auto written = write_group(group, next); !written) return written;
-  return options_.fsync == Fsync::kEach ? sync() : Status{};
+  return options_.fsync == Fsync::kEach ? sync_written() : Status{};
 }
 
 Status LogWriter::Impl::write_group(const Group& group, std::uint64_t& next) {

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -153,9 +154,9 @@ TEST_F(RealDirectory, AnotherInItsPlaceIsLeftAlone) {
   ASSERT_TRUE(index_->maintenance().backup(directory_ + "/other", {}));
   const std::string stray = directory_ + "/other/seg-00000000000000ff";
   std::ofstream(stray) << "of another store";
+  const auto before = fs_->list(directory_ + "/other").value();
   std::filesystem::rename(directory_ + "/store", directory_ + "/aside");
   std::filesystem::rename(directory_ + "/other", directory_ + "/store");
-  const auto before = fs_->list(directory_ + "/store").value();
   const Status lost = wait_for_health(false);
   EXPECT_TRUE(lost.error().message().contains("was replaced by another folder"))
       << lost.error().message();
@@ -164,6 +165,50 @@ TEST_F(RealDirectory, AnotherInItsPlaceIsLeftAlone) {
   EXPECT_FALSE(index_->maintenance().backup(directory_ + "/no", {}));
   index_.reset();
   EXPECT_EQ(fs_->list(directory_ + "/store").value(), before);
+}
+
+// Of the old store files go when nobody needs them any more; the new one has some of these names.
+TEST_F(RealDirectory, FilesOfAnotherInItsPlaceStayWhenOursGo) {
+  ASSERT_NO_FATAL_FAILURE(open());
+  for (unsigned batch = 0; batch < 4; ++batch) {
+    ASSERT_TRUE(write(batch));
+    ASSERT_TRUE(index_->maintenance().compact({}));
+  }
+  ASSERT_TRUE(index_->maintenance().backup(directory_ + "/other", {}));
+  std::optional<Snapshot> holds(index_->snapshot());
+  ASSERT_TRUE(write(4));
+  ASSERT_TRUE(index_->maintenance().compact({}));
+  const auto before = fs_->list(directory_ + "/other").value();
+  std::filesystem::rename(directory_ + "/store", directory_ + "/aside");
+  std::filesystem::rename(directory_ + "/other", directory_ + "/store");
+  wait_for_health(false);
+  holds.reset();
+  index_.reset();
+  EXPECT_EQ(fs_->list(directory_ + "/store").value(), before);
+  ASSERT_NO_FATAL_FAILURE(open());
+  for (unsigned batch = 0; batch < 4; ++batch)
+    EXPECT_TRUE(index_->record(kTable, 1, bytes_of(key(batch, 0))).value()) << batch;
+}
+
+// What is acknowledged before anybody notices lies in the directory that was moved, all of it.
+TEST_F(RealDirectory, MovedUnderWritesItIsWholeWhenItIsBack) {
+  ASSERT_NO_FATAL_FAILURE(open());
+  std::vector<unsigned> written;
+  const auto write_while = [&](auto&& going) {
+    for (unsigned batch = 0; going(batch); ++batch) {
+      const auto number = static_cast<unsigned>(written.size());
+      if (write(number)) written.push_back(number);
+    }
+  };
+  write_while([](unsigned batch) { return batch < kBatches; });
+  std::filesystem::rename(directory_ + "/store", directory_ + "/aside");
+  write_while([&](unsigned) { return index_->health().has_value(); });
+  std::filesystem::rename(directory_ + "/aside", directory_ + "/store");
+  wait_for_health(true);
+  write_while([](unsigned batch) { return batch < kBatches; });
+  ASSERT_NO_FATAL_FAILURE(open());
+  for (const unsigned batch : written)
+    EXPECT_TRUE(index_->record(kTable, 1, bytes_of(key(batch, 31))).value()) << batch;
 }
 
 INSTANTIATE_TEST_SUITE_P(Free, RealDirectory, testing::Values(0U, 1U, 2U));

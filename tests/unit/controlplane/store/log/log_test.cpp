@@ -72,6 +72,25 @@ TEST_F(LogTest, GivesBackWhatItTook) {
   EXPECT_EQ(open()->next_sequence(), 31U);
 }
 
+// Else the next record would have its sequence, and lie behind it.
+TEST_F(LogTest, ARefusalForTheTimeBeingLeavesWhatWasBegun) {
+  const Status refusal = fail(ErrorCode::kUnavailable, "moved away", ErrorOrigin::kStore, true);
+  {
+    auto log = open();
+    disk_->on_operation([&](std::uint64_t, std::string_view name, const std::string&) {
+      if (name.starts_with("writ")) log->set_refusal(refusal);
+    });
+    EXPECT_TRUE(log->commit(payload_of(0, 100), 1));
+    disk_->on_operation({});
+    EXPECT_FALSE(log->commit(payload_of(1, 100), 1));
+    log->set_refusal({});
+    EXPECT_TRUE(log->commit(payload_of(2, 100), 1));
+  }
+  const auto back = read();
+  ASSERT_EQ(back.records.size(), 2U);
+  EXPECT_EQ(back.records[1], std::pair(std::uint64_t{2}, payload_of(2, 100)));
+}
+
 TEST_F(LogTest, GoesOnInANewFileAfterEveryOpen) {
   for (std::uint64_t i = 0; i < 5; ++i)
     ASSERT_TRUE(open()->commit(payload_of(i, 100), 1));
