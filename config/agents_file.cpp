@@ -192,6 +192,9 @@ void visit_agents(std::string_view text, const std::string& filename, Endpoints 
     if (end == text.npos) return;
     text.remove_prefix(end + 1);
   }
+  if (text.empty()) return;
+  report.add_in(filename, {number + 1, 1},
+                fmt::format("not read from here on, after {} mistakes", kMaxMistakes));
 }
 
 AgentsFile parse_agents(std::string_view text, const std::string& filename, Endpoints endpoints,

@@ -300,7 +300,9 @@ struct Diagnostic {
 // "file:line:column: key: message"
 std::string to_string(const Diagnostic& diagnostic);
 
-inline constexpr std::size_t kMaxDiagnostics = 20;  // the rest is only counted
+inline constexpr std::size_t kMaxDiagnostics =
+    10'000;                                     // however bad a file is; the rest is counted
+inline constexpr std::size_t kMaxInError = 20;  // of them in one Error: a daemon logs it, at start
 inline constexpr std::size_t kMaxFileBytes = 16U << 20;
 
 // Whether files named in the configuration (agents-file, token-key-file) are read as well, and what
@@ -324,7 +326,7 @@ struct Checked {
 Checked check(const std::string& path, Files files = Files::kRead);
 Checked check_text(std::string_view text, const std::string& filename, Files files = Files::kSkip);
 
-// The same, with all diagnostics, one a line, as the message of one Error.
+// The same, with the first kMaxInError diagnostics, one a line, as the message of one Error.
 Result<Config> as_result(Checked checked);
 Result<Config> load(const std::string& path, Files files = Files::kRead);
 Result<Config> parse(std::string_view text, const std::string& filename,

@@ -150,11 +150,14 @@ class Loader {
 
 std::string joined(const Checked& checked) {
   std::string text;
-  for (const auto& diagnostic : checked.diagnostics) {
-    if (!text.empty()) text += '\n';
-    text += to_string(diagnostic);
+  const auto& all = checked.diagnostics;
+  const std::size_t shown = std::min(all.size(), kMaxInError);
+  for (std::size_t i = 0; i < shown; ++i) {
+    if (i > 0) text += '\n';
+    text += to_string(all[i]);
   }
-  if (checked.more > 0) text += fmt::format("\nand {} more", checked.more);
+  const std::size_t more = all.size() - shown + checked.more;
+  if (more > 0) text += fmt::format("\nand {} more; 'sluice config check FILE' shows all", more);
   return text;
 }
 

@@ -7,8 +7,6 @@
 
 namespace sluice::config {
 namespace {
-// Enough to sort by place before the list is cut to kMaxDiagnostics.
-constexpr std::size_t kMaxKept = 1000;
 constexpr std::size_t kMaxQuotedBytes = 48;
 }  // namespace
 
@@ -20,7 +18,7 @@ std::string to_string(const Path& path) {
 }
 
 void Report::keep(Diagnostic diagnostic) {
-  if (found_.size() >= kMaxKept) {
+  if (found_.size() >= kMaxDiagnostics) {
     ++dropped_;
     return;
   }
@@ -51,9 +49,7 @@ void Report::finish(Checked& checked) {
     return std::tuple(a.file != file_, std::string_view(a.file), a.line, a.column) <
            std::tuple(b.file != file_, std::string_view(b.file), b.line, b.column);
   });
-  const std::size_t shown = std::min(found_.size(), kMaxDiagnostics);
-  checked.more = found_.size() - shown + dropped_;
-  found_.resize(shown);
+  checked.more = dropped_;
   checked.diagnostics = std::move(found_);
 }
 

@@ -47,7 +47,7 @@ class Report {
 
   std::size_t count() const noexcept { return found_.size() + dropped_; }
   const std::string& file() const noexcept { return file_; }
-  // Hands over the first kMaxDiagnostics in the order of the file, and counts the rest.
+  // Hands over at most kMaxDiagnostics, in the order of the file, and the number of the others.
   void finish(Checked& checked);
 
  private:

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <ranges>
 #include <vector>
 
 #include "config/config.hpp"
@@ -29,8 +30,12 @@ using Warnings = std::vector<config::Diagnostic>;
 int run(config::Config config, const Warnings& warnings, const std::string& file) {
   auto control_plane = ControlPlane::create(std::move(config), file, SLUICE_VERSION);
   if (!control_plane) return complain(kProgram, control_plane.error().message());
-  for (const auto& warning : warnings)
+  for (const auto& warning : warnings | std::views::take(config::kMaxInError))
     spdlog::warn("event=config_warning message={}", quoted_value(to_string(warning)));
+  if (warnings.size() > config::kMaxInError) {
+    spdlog::warn("event=config_warnings more={} remedy=\"sluice config check shows all\"",
+                 warnings.size() - config::kMaxInError);
+  }
   if (auto ok = (*control_plane)->run(); !ok) return complain(kProgram, ok.error().message());
   return kExitOk;
 }

@@ -1,4 +1,6 @@
 // Where a mistake is said to be, unknown and repeated keys, and YAML that is no configuration.
+#include <algorithm>
+
 #include "support.hpp"
 
 namespace sluice::config {
@@ -45,18 +47,39 @@ TEST(Places, AllMistakesOfAFileInItsOrder) {
   EXPECT_EQ(all[4], "f:9:7: hold: must be a map of keys; here is a single value");
 }
 
-TEST(Places, TwentyAreShownAndTheRestCounted) {
+std::string with_wrong_cores(std::size_t count) {
   std::string cores;
-  for (int i = 0; i < 50; ++i)
+  for (std::size_t i = 0; i < count; ++i)
     cores += "x, ";
-  const auto checked =
-      check_text("dataplane: {workers: [" + cores + "1]}\nports: [{name: a, device: b}]", "f");
+  return "dataplane: {workers: [" + cores + "1]}\nports: [{name: a, device: b}]";
+}
+
+// Two mistakes each.
+std::string with_wrong_agents(std::size_t count) {
+  std::string agents;
+  for (std::size_t i = 0; i < count; ++i)
+    agents += "x, ";
+  return kSmallest + "agents: [" + agents + "]\n";
+}
+
+TEST(Places, ACheckFindsAll) {
+  const auto checked = check_text(with_wrong_agents(1500), "f");
+  EXPECT_EQ(checked.diagnostics.size(), 3000U);
+  EXPECT_EQ(checked.more, 0U);
+}
+
+TEST(Places, HoweverBadTheFileIs) {
+  const auto checked = check_text(with_wrong_agents(kMaxDiagnostics / 2 + 3), "f");
   EXPECT_EQ(checked.diagnostics.size(), kMaxDiagnostics);
-  EXPECT_EQ(checked.more, 30U);
-  const auto result =
-      parse("dataplane: {workers: [" + cores + "1]}\nports: [{name: a, device: b}]", "f");
+  EXPECT_EQ(checked.more, 6U);
+}
+
+TEST(Places, AnErrorHasTwentyAndCountsTheRest) {
+  const auto result = parse(with_wrong_cores(50), "f");
   ASSERT_FALSE(result);
-  EXPECT_TRUE(result.error().message().ends_with("\nand 30 more"));
+  const std::string text = result.error().message();
+  EXPECT_EQ(std::ranges::count(text, '\n'), static_cast<std::ptrdiff_t>(kMaxInError));
+  EXPECT_TRUE(text.ends_with("\nand 30 more; 'sluice config check FILE' shows all")) << text;
   EXPECT_EQ(result.error().origin(), ErrorOrigin::kConfig);
 }
 

@@ -227,6 +227,20 @@ TEST_F(Errors, ConfigCheckNeedsNoControlPlane) {
   EXPECT_EQ(router_.run({"config", "check", ""}).status, kWrongUsage);
 }
 
+TEST_F(Errors, ConfigCheckShowsEveryMistake) {
+  const std::string file = router_.socket() + ".yaml";
+  std::ofstream text(file);
+  text << "router:\n";
+  for (int i = 0; i < 50; ++i)
+    text << fmt::format("  nonsense-{}: 1\n", i);
+  text.close();
+  const auto ran = run_words({"config", "check", file});
+  EXPECT_NE(ran.out.find(file + ":51:3: router.nonsense-49"), std::string::npos) << ran.out;
+  EXPECT_EQ(ran.out.find("more"), std::string::npos) << ran.out;
+  const auto json = nlohmann::json::parse(run_words({"config", "check", file, "--json"}).out);
+  EXPECT_GE(json.at("diagnostics").size(), 50U);
+}
+
 TEST_F(Errors, ConfigCheckWarnsOfSecretsThatOthersCanRead) {
   const std::string file = router_.socket() + ".yaml";
   std::ofstream(file) << "dataplane:\n  workers: [0]\nports:\n  - name: a\n    device: net_null0\n"
