@@ -50,6 +50,17 @@ Status check_known(const Subsystems& subsystems, std::uint32_t tenant) {
   return agents ? Status{} : check_tenant(subsystems.tenants, tenant);
 }
 
+// A name that nothing has is a mistake, not an empty list. Not so capabilities: they come and go
+// with those who offer them.
+Status check_filters(const Subsystems& subsystems, const api::ListAgentsRequest& request) {
+  if (request.filter_tenant()) {
+    if (auto ok = check_known(subsystems, request.tenant()); !ok) return ok;
+  }
+  const std::string& peer = request.peer();
+  if (peer.empty() || subsystems.forwarding.find_peer(peer) != kNoIndex) return {};
+  return fail(ErrorCode::kNotFound, no_peer(subsystems.forwarding, peer));
+}
+
 }  // namespace
 
 grpc::Status AgentsService::Add(grpc::ServerContext*, const api::AddAgentRequest* request,
@@ -228,10 +239,8 @@ Result<std::vector<Id>> AgentsService::collect(const api::ListAgentsRequest& req
 grpc::Status AgentsService::List(grpc::ServerContext* context,
                                  const api::ListAgentsRequest* request,
                                  grpc::ServerWriter<api::AgentPage>* writer) {
-  if (request->filter_tenant()) {
-    if (auto ok = control_.run([&] { return check_known(subsystems_, request->tenant()); }); !ok) {
-      return to_grpc(ok.error());
-    }
+  if (auto ok = control_.run([&] { return check_filters(subsystems_, *request); }); !ok) {
+    return to_grpc(ok.error());
   }
   auto ids = collect(*request);
   if (!ids) return to_grpc(ids.error());

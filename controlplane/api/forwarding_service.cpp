@@ -253,11 +253,7 @@ grpc::Status ForwardingService::DeletePeer(grpc::ServerContext*,
   const auto done = control_.run([&]() -> sluice::Status {
     const auto number = subsystems_.forwarding.find_peer(request->name());
     if (number == kNoIndex) {
-      std::string known;
-      for (const auto peer : subsystems_.forwarding.peers())
-        known += (known.empty() ? "" : ", ") + subsystems_.forwarding.peer(peer).name;
-      return fail(ErrorCode::kNotFound, fmt::format("no peer '{}'; there are: {}", request->name(),
-                                                    known.empty() ? "none" : known));
+      return fail(ErrorCode::kNotFound, no_peer(subsystems_.forwarding, request->name()));
     }
     if (subsystems_.forwarding.peer(number).configured) {
       return fail(ErrorCode::kInvalidArgument,

@@ -101,6 +101,7 @@ std::string suggest_capabilities(ControlThread& control, const Subsystems& subsy
                                  const std::string& wanted);
 // "no tenant 9; there are 1 (one), 2 (two)", or where to look when there are many. Any thread.
 std::string no_tenant(const Tenants& tenants, std::uint32_t wanted);
+std::string no_peer(const Forwarding& forwarding, const std::string& wanted);
 
 // Until what was changed before has taken effect in the dataplane, so that a script may send right
 // after the command that made it possible. Bounded: without a dataplane, or with one that is slow

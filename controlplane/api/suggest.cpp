@@ -45,6 +45,20 @@ std::string no_tenant(const Tenants& tenants, std::uint32_t wanted) {
   return text;
 }
 
+std::string no_peer(const Forwarding& forwarding, const std::string& wanted) {
+  constexpr std::size_t kMostNamed = 8;
+  const auto numbers = forwarding.peers();
+  std::string text = fmt::format("no peer '{}'", wanted);
+  if (numbers.empty()) return text + "; there are none";
+  if (numbers.size() > kMostNamed) return text + "; `sluice peer list` shows those there are";
+  std::string_view before = numbers.size() == 1 ? "; there is " : "; there are ";
+  for (const auto number : numbers) {
+    text += fmt::format("{}{}", before, forwarding.peer(number).name);
+    before = ", ";
+  }
+  return text;
+}
+
 std::string suggest_agents(ControlThread& control, const Subsystems& subsystems,
                            const std::string& wanted) {
   return suggest(

@@ -104,8 +104,14 @@ check "so is what the store has of one" says 1 'no tenant 99; there is 1 \(one\)
 is "nobody of a known one is no mistake" "$(json '.agents | length' agent list --tenant 1 --origin peer)" 0
 check "add a peer" ask peer add r2 192.0.2.2
 is "it is listed" "$(json '.peers[0] | .name, .address' peer list)" "r2 192.0.2.2:7600"
+is "and has no agents, which is no mistake" "$(json '.agents | length' agent list --peer r2)" 0
+check "lists of unknown peers are refused, and name the known" \
+  says 1 "no peer 'r3'; there is r2" ask agent list --peer r3
 check "delete it" ask peer delete r2
 is "it is gone" "$(json '.peers | length' peer list)" 0
+check "and so is the list of its agents" says 1 "no peer 'r2'; there are none" ask agent list --peer r2
+is "a capability that nobody offers is no mistake" "$(json '.agents | length' agent list --capability none/such)" 0
+check "lists of unknown ports are refused" says 1 "no port 'p9'" ask adjacency list --port p9
 is "tenants are listed" "$(json '.tenants[0].name' tenant list)" one
 is "routes are counted" "$(json .agents route count)" 1
 check "config show" says 0 '^router:' ask config show
