@@ -50,6 +50,8 @@ class StoreService final : public api::Store::Service {
   // is known.
   Status delete_all(std::uint16_t tenant, const store::Progress& progress,
                     api::TenantDeleted& report);
+  // What a deletion that failed has done and has not.
+  std::string deleted_in_part(const api::TenantDeleted& report, std::uint64_t before);
   Status forget(std::span<const Id> ids, std::uint16_t tenant, api::TenantDeleted& report);
 
   ControlThread& control_;

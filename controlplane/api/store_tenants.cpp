@@ -234,22 +234,20 @@ StoreService::AgentCount StoreService::count_agents(std::uint16_t tenant) {
 }
 
 // A piece at a time, each durable before the next: neither the control thread nor the disk is kept
-// from others for long.
+// from others for long. The report has only what is durable.
 Status StoreService::forget(std::span<const Id> ids, std::uint16_t tenant,
                             api::TenantDeleted& report) {
   while (!ids.empty()) {
     const auto piece = ids.first(std::min(ids.size(), kIdsAtOnce));
     const Time now{monotonic_ns(), realtime_ns()};
+    std::uint64_t agents = 0;
     control_.run([&] {
-      for (const Id& id : piece) {
-        if (subsystems_.registry.forget(id, tenant, now)) {
-          report.set_agents(report.agents() + 1);
-        } else {
-          report.set_records(report.records() + 1);
-        }
-      }
+      for (const Id& id : piece)
+        agents += subsystems_.registry.forget(id, tenant, now) ? 1 : 0;
     });
     if (auto durable = wait_durable(control_, subsystems_); !durable) return durable;
+    report.set_agents(report.agents() + agents);
+    report.set_records(report.records() + piece.size() - agents);
     ids = ids.subspan(piece.size());
   }
   return {};
@@ -296,6 +294,27 @@ Status StoreService::delete_all(std::uint16_t tenant, const store::Progress& pro
   return forget(ids, tenant, report);
 }
 
+std::string StoreService::deleted_in_part(const api::TenantDeleted& report, std::uint64_t before) {
+  constexpr std::string_view kAgain =
+      "do it again when `sluice store status` says that the store is good";
+  const std::uint64_t left = count_agents(static_cast<std::uint16_t>(report.tenant())).all;
+  const std::uint64_t known = std::min(before, left + report.agents());
+  const std::uint64_t not_durable = before - known;
+  if (report.agents() + report.records() + not_durable == 0) {
+    return fmt::format("nothing was deleted, all {} agents of tenant {} are left; {}", left,
+                       report.tenant(), kAgain);
+  }
+  std::string text = fmt::format("deleted in part: {} agents and {} other records of tenant {}",
+                                 report.agents(), report.records(), report.tenant());
+  if (not_durable != 0) {
+    text += fmt::format(
+        "; {} more agents are deleted, but back after a restart unless the store works again "
+        "before",
+        not_durable);
+  }
+  return text + fmt::format("; {} agents are left; {}", left, kAgain);
+}
+
 // What would go.
 grpc::Status StoreService::confirm(std::uint16_t tenant, std::uint64_t agents,
                                    const store::Progress& progress) {
@@ -335,10 +354,7 @@ grpc::Status StoreService::DeleteTenant(grpc::ServerContext* context,
   const bool no_agents = is_unknown(*tenant);
   const auto done = delete_all(*tenant, progress, report);
   if (!done) {
-    return to_grpc(
-        fail(done.error(), fmt::format("deleted in part, {} agents and {} records; do it again",
-                                       report.agents(), report.records()))
-            .error());
+    return to_grpc(fail(done.error(), deleted_in_part(report, count.all)).error());
   }
   if (no_agents && report.agents() == 0 && report.records() == 0) return unknown(*tenant);
   report.set_configured(control_.run([&] {

@@ -16,6 +16,10 @@ start_router r 1 2
 listen_as h2 bob 10.77.2.1
 is "the store is well" "$(get .store.error status)" ""
 
+# Of another tenant, for a deletion.
+for i in {1..400}; do ask agent add "$(agent "other$i")" "10.77.1.9:$i" --tenant 2 >"$work/out"; done
+others() { get '[.agents[]? | select(.tenant == 2)] | length' agent list --tenant 2; }
+
 failing() { [ -n "$(get .store.error status)" ]; }
 dd if=/dev/zero of="$work/disk/filler" bs=64k 2>"$work/out" || true
 # The log has some room of its own, which eight kilobytes an agent use up.
@@ -53,6 +57,10 @@ options carol 10.77.1.1
 in_host h1 timeout 10 "$sluice" listen "${given[@]}" --timeout 1 >"$work/said" 2>&1 || status=$?
 is "an agent cannot register" "$status" 1
 check "and is told why" grep -qE 'cannot keep it over a restart' "$work/said"
+check "nothing can be deleted, and it says why and what to do" \
+  refused 'nothing was deleted, all 400 agents of tenant 2 are left; do it again when .*: .*([Ss]pace|full)' \
+  ask store delete --tenant 2 --yes
+is "nor was it" "$(others)" 400
 renewed() { get .renewed_ns agent show "$(agent bob)"; }
 before=$(renewed)
 has_renewed() { [ "$(renewed)" -gt "$before" ]; }
@@ -62,8 +70,15 @@ is "the metric says so" "$(metric sluice_store_failing)" 1
 told() { grep -c "event=$1" "$work/r-cp.log" || true; }
 is "told once for each time" "$(told store_failed)" $(($(told store_works) + 1))
 
-rm "$work"/disk/filler*
 works() { ! failing; }
+# Room for what waits, and not for a deletion.
+for _ in {1..40}; do
+  truncate -s -4096 "$work/disk/filler"
+  if poll 1 works; then break; fi
+done
+wanted='deleted in part: 0 agents .*; 400 more agents are deleted, but .*; 0 agents are left; .*: .*([Ss]pace|full)'
+check "a deletion in part says what it has done" refused "$wanted" ask store delete --tenant 2 --yes
+rm "$work"/disk/filler*
 check "with room again it works by itself" wait_for 10 works
 check "and says so" logged r-cp 'event=store_works'
 waiting_none() { gets 0 .store.waiting status; }
@@ -74,5 +89,6 @@ kill9 r-cp
 start_controlplane r
 both=$(get .origin agent show "$(agent carol)")/$(get .origin agent show "$(agent bob)")
 is "and survive" "$both" registered/registered
+is "what was deleted in part is gone" "$(others)" 0
 
 finish
