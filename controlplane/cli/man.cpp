@@ -76,7 +76,9 @@ store estimate prints a block of configuration: put its lines into the sections 
 then check the file with config check. What each number is made of, margins included, stands beside
 it. The more agents register themselves, the longer their leases must be for the router to answer
 all renewals. The packet buffers that it counts on are those of \-\-mbufs, with an MTU of 2026 at
-most.
+most; with \-\-ports and \-\-workers it says when they are too few for the queues. The lines that
+begin with # are for sysctl: without huge pages for them, base segments are only loaded while 64 MiB
+stay free beside them, and a kernel whose table of neighbours is full finds no further host.
 .SH EXIT STATUS
 .TP
 .B 0

@@ -72,6 +72,7 @@ struct Plan {
 
   bool fits() const noexcept { return !has_memory || needed <= memory; }
   bool possible() const noexcept { return sizes.beyond.empty(); }
+  bool starts() const noexcept { return fleet.mbufs >= sizes.mbufs_least; }
   std::uint64_t left() const noexcept { return memory > needed ? memory - needed : 0; }
 };
 
@@ -119,11 +120,22 @@ std::string value_text(const Setting& setting) {
   return std::visit([](auto value) { return fmt::format("{}", value); }, setting.value);
 }
 
+// Hosts behind a gateway are no neighbours, but no estimate knows of gateways.
+std::string neighbor_lines(const store::RouterSizes& sizes) {
+  if (sizes.neighbors_kept <= store::kNeighborsKept) return {};
+  return fmt::format(
+      "# net.ipv4.neigh.default.gc_thresh2 = {}\n"
+      "# net.ipv4.neigh.default.gc_thresh3 = {}  (sysctl; a neighbour for each host on the "
+      "router's own networks; for IPv6: net.ipv6.neigh.default)\n",
+      sizes.neighbors_kept, sizes.neighbors_most);
+}
+
 std::string render_yaml(const Plan& plan) {
   std::string text = fmt::format(
       "# vm.nr_hugepages = {}  (sysctl; 2 MiB each: memory-mb{}; again for each further NUMA node "
       "with workers)\n",
       plan.sizes.huge_pages, plan.fleet.base ? " and two base segments" : "");
+  text += neighbor_lines(plan.sizes);
   std::string_view section;
   for (const auto& setting : settings_for(plan)) {
     if (setting.section != section) text += fmt::format("{}:\n", setting.section);
@@ -164,6 +176,20 @@ std::string render_configuration(const Plan& plan, const Paint& paint) {
          render_yaml(plan);
 }
 
+std::string of(std::uint64_t number, std::string_view what) {
+  return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
+}
+
+std::string render_mbufs(const Plan& plan, const Paint& paint) {
+  if (plan.starts()) return {};
+  return fmt::format(
+      "\n{}: {} packet buffers are less than the {} that can be out at once with {}, {} and "
+      "1024 descriptors a queue;\nthe dataplane does not start so: raise --mbufs, or lower "
+      "ports[].descriptors\n",
+      paint.bad("too few mbufs"), plan.fleet.mbufs, plan.sizes.mbufs_least,
+      of(plan.fleet.ports, "port"), of(plan.fleet.workers, "worker"));
+}
+
 std::string render_fit(const Plan& plan, const Paint& paint) {
   if (!plan.has_memory) return {};
   if (!plan.fits()) {
@@ -202,6 +228,9 @@ void add_configuration(JsonWriter& json, const Plan& plan) {
     return;
   }
   json.begin_object().member("vm_nr_hugepages", plan.sizes.huge_pages);
+  json.member("neigh_gc_thresh2", plan.sizes.neighbors_kept);
+  json.member("neigh_gc_thresh3", plan.sizes.neighbors_most);
+  json.member("mbufs_least", plan.sizes.mbufs_least);
   json.member("yaml", render_yaml(plan)).key("keys").begin_array();
   for (const auto& setting : settings_for(plan)) {
     json.begin_object().member("key", fmt::format("{}.{}", setting.section, setting.key));
@@ -269,6 +298,8 @@ store::FleetSize fleet_of(const Invocation& args) {
                          .base = !args.has("no-base")};
   fleet.hosts = args.number("hosts");
   fleet.mbufs = args.number("mbufs");
+  fleet.ports = args.number("ports");
+  fleet.workers = args.number("workers");
   return fleet;
 }
 
@@ -302,8 +333,9 @@ Outcome store_estimate(Context& c) {
   if (auto planned = plan_caches(c.args, plan); !planned) return std::unexpected(planned.error());
   c.print(c.json ? render_json(plan)
                  : render_items(plan, c.paint) + render_configuration(plan, c.paint) +
-                       render_fit(plan, c.paint) + render_caches(plan, c.paint));
-  return plan.fits() && plan.possible() ? kDone : kFailed;
+                       render_mbufs(plan, c.paint) + render_fit(plan, c.paint) +
+                       render_caches(plan, c.paint));
+  return plan.fits() && plan.possible() && plan.starts() ? kDone : kFailed;
 }
 
 }  // namespace sluice::cli

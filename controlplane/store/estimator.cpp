@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "sluice/route/limits.hpp"
+
 namespace sluice::controlplane::store {
 namespace {
 
@@ -56,6 +58,13 @@ constexpr std::uint64_t kMostPunts = 100'000'000;
 constexpr std::uint64_t kLeastMbufs = 1024;
 constexpr std::uint64_t kMostMbufs = 16'777'216;
 constexpr std::uint64_t kMembersOfGroup = 64;
+// Of one port: length of a queue; of one worker: buffers that it and its ring to the kernel keep.
+constexpr std::uint64_t kDescriptors = 1024;
+constexpr std::uint64_t kMbufCache = 256 * 3 / 2;
+constexpr std::uint64_t kToHostRing = 1024;
+constexpr std::uint64_t kMostHeld = 65536;
+// Without huge pages, a base is only loaded, and never built, if so much is left beside it.
+constexpr double kLeftBesideBase = 64.0 * (1 << 20);
 constexpr double kMostCapabilities = 32;  // of one agent
 
 constexpr std::uint64_t kLeastLease = 5;
@@ -81,6 +90,10 @@ Status check(const FleetSize& fleet) {
   if (fleet.mbufs < kLeastMbufs || fleet.mbufs > kMostMbufs) {
     return refuse(fmt::format("packet buffers must be {} to {}", kLeastMbufs, kMostMbufs));
   }
+  if (fleet.ports == 0 || fleet.ports > kMaxPorts || fleet.workers == 0 ||
+      fleet.workers > kMaxWorkers) {
+    return refuse(fmt::format("ports must be 1 to {}, workers 1 to {}", kMaxPorts, kMaxWorkers));
+  }
   if (fleet.hosts > kMaxEstimateAgents) {
     return refuse(fmt::format("at most {} hosts", kMaxEstimateAgents));
   }
@@ -105,6 +118,15 @@ double reserved_bytes(const FleetSize& fleet, const RouterSizes& sizes) {
   return static_cast<double>(fleet.mbufs) * kMbuf +
          static_cast<double>(sizes.routes) * kRoutePlace +
          static_cast<double>(sizes.adjacencies) * kAdjacency + kRingsAndDpdk;
+}
+
+// A queue to receive for each worker and port, and one to send. Messages that wait may have a
+// quarter of all buffers, rounded down, up to a limit.
+std::uint64_t mbufs_least(const FleetSize& fleet) {
+  const std::uint64_t queues = fleet.ports * 2 * fleet.workers;
+  const std::uint64_t fixed =
+      queues * kDescriptors + (fleet.workers + 1) * kMbufCache + fleet.workers * kToHostRing;
+  return std::min((4 * fixed - 1) / 3, fixed + kMostHeld);
 }
 
 void at_most(std::uint64_t wanted, std::uint64_t most, std::string_view what,
@@ -188,6 +210,9 @@ RouterSizes router_sizes(const FleetSize& fleet) {
   const std::uint64_t base_pages = fleet.base ? bytes(base_bytes(fleet)) / kHugePageBytes + 1 : 0;
   sizes.huge_pages = (sizes.memory_mb << 20) / kHugePageBytes + 2 * base_pages;
   plan_leases(sizes);
+  sizes.mbufs_least = mbufs_least(fleet);
+  sizes.neighbors_kept = std::max(kNeighborsKept, sizes.adjacencies);
+  sizes.neighbors_most = std::max(kNeighborsMost, 2 * sizes.neighbors_kept);
   return sizes;
 }
 
@@ -214,6 +239,7 @@ void add_dataplane(const FleetSize& fleet, const auto& add) {
   if (fleet.base) {
     put("base segments", 2 * base_bytes(fleet),
         "12-byte records and function; the present one and, while it is loaded, the next");
+    put("left beside them", kLeftBesideBase, "without huge pages no base is loaded with less");
   }
 }
 
@@ -257,6 +283,7 @@ Result<Estimate> estimate(const FleetSize& fleet) {
   if (fleet.base) {
     add("base segments", Place::kDisk, 2 * (base + agents * kIdBytes),
         "with their ids; the present one and the next");
+    add("left beside them", Place::kDisk, kLeftBesideBase, "no base is built with less");
   }
   return result;
 }

@@ -20,6 +20,10 @@ namespace sluice::controlplane::store {
 
 inline constexpr std::uint64_t kMaxEstimateAgents = 1'000'000'000'000;
 
+// What the kernel's neighbour tables have by default: gc_thresh2, gc_thresh3.
+inline constexpr std::uint64_t kNeighborsKept = 512;
+inline constexpr std::uint64_t kNeighborsMost = 1024;
+
 struct FleetSize {
   std::uint64_t agents = 0;
   std::uint64_t capabilities = 0;  // different names
@@ -32,7 +36,9 @@ struct FleetSize {
                                    // 100 000
   std::uint64_t hosts = 0;         // addresses that agents live at; 0: as many as agents, as far as
                                    // a router can know so many
-  std::uint64_t mbufs = 32768;     // packet buffers, whose number no fleet determines
+  std::uint64_t mbufs = 32768;     // packet buffers, whose number no fleet determines, but these:
+  std::uint64_t ports = 1;
+  std::uint64_t workers = 1;
 };
 
 // Limits of a router that holds a fleet, with margins: a sixteenth more agents, hosts and
@@ -48,6 +54,11 @@ struct RouterSizes {
   // Renewals of leases take half of these at most; the rest is for registrations and questions.
   std::uint64_t punts_per_second = 0;
   std::uint64_t lease_s = 0;  // the shortest with which that is so
+  // Packet buffers that can be out at once, with the usual descriptors: fewer do not start.
+  std::uint64_t mbufs_least = 0;
+  // Places of the kernel's neighbour tables, one a family.
+  std::uint64_t neighbors_kept = kNeighborsKept;  // that are thrown out only when they are old
+  std::uint64_t neighbors_most = kNeighborsMost;  // more are refused
   // What is beyond any router, in words: "1048576 hosts at most". The fleet needs several
   // routers then, and the numbers above are as large as they can be.
   std::vector<std::string> beyond;

@@ -285,6 +285,37 @@ TEST(StoreEstimate, JsonHasTheSameConfiguration) {
   EXPECT_FALSE(json.contains("fits"));
 }
 
+TEST(StoreEstimate, SaysWhatTheKernelsNeighbourTableMustHold) {
+  const auto many = estimate({"--agents", "1M", "--hosts", "20k"});
+  EXPECT_EQ(many.status, kDone);
+  EXPECT_NE(many.out.find("\n# net.ipv4.neigh.default.gc_thresh2 = 21314\n"
+                          "# net.ipv4.neigh.default.gc_thresh3 = 42628 "),
+            std::string::npos)
+      << many.out;
+  const auto few = estimate({"--agents", "1M", "--hosts", "400"});
+  EXPECT_EQ(few.out.find("neigh"), std::string::npos) << few.out;
+  const auto json = nlohmann::json::parse(
+      estimate({"--agents", "1M", "--hosts", "400", "--json"}).out)["configuration"];
+  EXPECT_EQ(json["neigh_gc_thresh2"], 512);
+  EXPECT_EQ(json["neigh_gc_thresh3"], 1024);
+}
+
+TEST(StoreEstimate, NamesMbufsThatAreTooFewToStart) {
+  const std::vector<std::string> given = {"--agents", "1k", "--mbufs", "16384"};
+  EXPECT_EQ(estimate(given).status, kDone);
+  auto larger = given;
+  larger.insert(larger.end(), {"--ports", "2", "--workers", "4"});
+  const auto ran = estimate(larger);
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_NE(ran.out.find("too few mbufs: 16384 packet buffers are less than the 29866 that can be "
+                         "out at once with 2 ports, 4 workers and"),
+            std::string::npos)
+      << ran.out;
+  larger[3] = "29866";
+  EXPECT_EQ(estimate(larger).status, kDone);
+  EXPECT_EQ(estimate({"--agents", "1k", "--workers", "65"}).status, kWrongUsage);
+}
+
 TEST(StoreEstimate, SaysWhatNoRouterHolds) {
   const auto ran = estimate({"--agents", "1M", "--capabilities", "2M"});
   EXPECT_EQ(ran.status, kFailed);

@@ -2,6 +2,7 @@
 // everything.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "controlplane/link/route_store.hpp"
@@ -43,12 +44,18 @@ TEST(Estimate, TenMillionAgents) {
 }
 
 TEST(Estimate, GrowsWithTheFleetAndIsNothingWithoutOne) {
-  const auto none = estimate({.overlay_bytes = 0});
+  const auto fleet = [](std::uint64_t agents, std::uint64_t capabilities) {
+    return estimate(
+        {.agents = agents, .capabilities = capabilities, .overlay_bytes = 0, .base = false});
+  };
+  const auto none = fleet(0, 0);
   ASSERT_TRUE(none);
-  for (const auto& each : none->items)
-    if (each.place != Place::kDataplane) EXPECT_EQ(each.bytes, 0U) << each.name;
-  const auto one = estimate({.agents = 1'000'000, .capabilities = 100, .overlay_bytes = 0});
-  const auto ten = estimate({.agents = 10'000'000, .capabilities = 1000, .overlay_bytes = 0});
+  for (const auto& each : none->items) {
+    if (each.place == Place::kDataplane) continue;
+    EXPECT_EQ(each.bytes, 0U) << each.name;
+  }
+  const auto one = fleet(1'000'000, 100);
+  const auto ten = fleet(10'000'000, 1000);
   EXPECT_NEAR(
       static_cast<double>(ten->total(Place::kDisk)) / static_cast<double>(one->total(Place::kDisk)),
       10, 0.01);
@@ -60,6 +67,18 @@ TEST(Estimate, WithoutBaseAllRoutesAreInTheTable) {
   EXPECT_EQ(item(*result, "base segments"), nullptr);  // nor on the disk
   EXPECT_GT(item(*result, "route table")->bytes,
             4 * item(*estimate({.agents = 1'000'000}), "route table")->bytes);
+}
+
+TEST(Estimate, ABaseNeedsMoreThanItTakes) {
+  const auto result = estimate({.agents = 1000});
+  ASSERT_TRUE(result);
+  const auto left = [&](Place place) {
+    return std::ranges::count_if(result->items, [&](const EstimateItem& each) {
+      return each.place == place && each.name == "left beside them" && each.bytes == 64U << 20;
+    });
+  };
+  EXPECT_EQ(left(Place::kDataplane), 1);
+  EXPECT_EQ(left(Place::kDisk), 1);
 }
 
 TEST(Estimate, TheDataplaneHasAllOfItsMemory) {

@@ -3,6 +3,7 @@
 // include.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "controlplane/store/estimator.hpp"
@@ -42,6 +43,25 @@ TEST(Fleet, MemoryIsEnoughForTheTablesOfAnEstimate) {
         const std::uint64_t tables = 2 * RouteTable::memory_needed(config.dataplane.routes);
         EXPECT_LE(need.mbuf_bytes + need.other_bytes + tables, reserved) << agents << " " << base;
       }
+    }
+  }
+}
+
+TEST(Fleet, PacketBuffersAreEnoughForTheQueues) {
+  for (const std::size_t ports : {1, 3, 32}) {
+    for (const std::size_t workers : {1, 4, 64}) {
+      const auto sizes = store::router_sizes({.ports = ports, .workers = workers});
+      const auto in_use = [&](std::uint64_t mbufs) {
+        config::Config config;
+        config.dataplane.workers.resize(workers);
+        config.ports.resize(ports);
+        for (auto& port : config.ports)
+          port.workers.resize(workers);
+        config.hold.total = static_cast<std::uint32_t>(std::min<std::uint64_t>(65536, mbufs / 4));
+        return mbufs_in_use(config);
+      };
+      EXPECT_LE(in_use(sizes.mbufs_least), sizes.mbufs_least) << ports << " " << workers;
+      EXPECT_GT(in_use(sizes.mbufs_least - 1), sizes.mbufs_least - 1) << ports << " " << workers;
     }
   }
 }
