@@ -129,6 +129,9 @@ void fill_registry(const Subsystems& subsystems, proto::RegistryStatus& to) {
   to.set_rate_limited(requests.rate_limited);
   to.set_memory_bytes(registry.memory_bytes() + subsystems.forwarding.memory_bytes() +
                       subsystems.programmer.route_memory_bytes());
+  to.set_hosts(subsystems.forwarding.hops());
+  to.set_hosts_resolving(subsystems.forwarding.hops_undecided() +
+                         subsystems.forwarding.hops_resolving());
 }
 
 // The fields by name, in one place.

@@ -49,7 +49,8 @@ constexpr Option kSamples{"samples", "N", Form::kValue, Kind::kCount,
                           "with --watch: end after so many"};
 
 constexpr Option kStatusOptions[] = {{"wait", "SECONDS", Form::kValue, Kind::kDuration,
-                                      "wait until the dataplane is connected and programmed"}};
+                                      "wait until the dataplane is connected and programmed, and "
+                                      "the kernel has found every host or given it up"}};
 constexpr Option kAddOptions[] = {kTenant,
                                   {"capability", "NAME", Form::kRepeated, Kind::kCapability,
                                    "what it offers; may be given several times"}};

@@ -26,12 +26,15 @@ class ProgressLine {
   ProgressLine& operator=(const ProgressLine&) = delete;
 
   void show(std::uint64_t done, std::uint64_t total) {
-    if (!on_) return;
     // Changes meanwhile can make it more than all.
     if (done > total) done = total;
-    err_(fmt::format(
-        "\r{}: {} of {}, {:.0f} %\x1b[K", doing_, text(done), text(total),
+    say(fmt::format(
+        "{} of {}, {:.0f} %", text(done), text(total),
         total == 0 ? 0 : 100.0 * static_cast<double>(done) / static_cast<double>(total)));
+  }
+  void say(std::string_view how_far) {
+    if (!on_) return;
+    err_(fmt::format("\r{}: {}\x1b[K", doing_, how_far));
     shown_ = true;
   }
   void end() {

@@ -3,6 +3,7 @@
 
 #include "controlplane/cli/context.hpp"
 #include "controlplane/cli/handlers.hpp"
+#include "controlplane/cli/progress.hpp"
 #include "sluice/base/clock.hpp"
 
 #ifndef SLUICE_VERSION
@@ -66,6 +67,21 @@ void add_registry(Fields& fields, const api::RegistryStatus& r) {
                          with_commas(r.agents_registered()), with_commas(r.agents_peer()),
                          with_commas(r.agents_available()), with_commas(r.agents_limit())));
   fields.add("capabilities", with_commas(r.capabilities()));
+  if (r.hosts_resolving() != 0) {
+    fields.add("hosts", fmt::format("{} of {} are still being resolved",
+                                    with_commas(r.hosts_resolving()), with_commas(r.hosts())));
+  }
+}
+
+// Empty: for nothing, it is ready.
+std::string waits_for(const api::StatusReply& s) {
+  const auto& r = s.registry();
+  if (s.link().state() == api::LINK_DISCONNECTED) return "the dataplane to connect";
+  if (s.link().stalled()) return "the dataplane, which is stalled";
+  if (s.link().state() != api::LINK_READY) return "the dataplane to be programmed";
+  if (r.hosts_resolving() == 0) return {};
+  return fmt::format("the kernel to resolve {} of {} hosts", with_commas(r.hosts_resolving()),
+                     with_commas(r.hosts()));
 }
 
 void add_store(Fields& fields, const api::StoreStatus& s, const Paint& paint) {
@@ -144,22 +160,27 @@ std::string render(const api::StatusReply& s, const Paint& paint) {
 
 }  // namespace
 
-// With --wait it asks again until the link is ready, so that scripts wait on a fact.
+// With --wait it asks again until the link is ready and the kernel has looked for every host, so
+// that scripts wait on a fact.
 Outcome status(Context& c) {
   constexpr auto kPause = std::chrono::milliseconds(100);
   const auto deadline =
       monotonic_ns() + static_cast<std::uint64_t>(c.args.duration("wait").count());
+  ProgressLine progress(c, "waiting for");
   while (true) {
-    auto reply = c.client.call(api::StatusRequest{});
-    const bool ready =
-        reply && reply->link().state() == api::LINK_READY && !reply->link().stalled();
-    const bool again = c.args.has("wait") && !ready && (reply || reply.error().retryable());
+    const auto reply = c.client.call(api::StatusRequest{});
+    const std::string missing = reply ? waits_for(*reply) : "the control plane";
+    const bool again =
+        c.args.has("wait") && !missing.empty() && (reply || reply.error().retryable());
     if (again && monotonic_ns() < deadline) {
+      progress.say(missing);
       c.environment.sleep(kPause);
       continue;
     }
+    progress.end();
     auto shown = show(c, reply, render);
-    return shown && again ? Outcome(kFailed) : shown;
+    if (!shown || !again) return shown;
+    return fail(ErrorCode::kTimeout, fmt::format("waited in vain for {}", missing));
   }
 }
 

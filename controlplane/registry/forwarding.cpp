@@ -75,6 +75,7 @@ void Forwarding::account(const Hop& hop, int sign) {
   const auto delta = static_cast<std::size_t>(static_cast<std::int64_t>(hop.agents) * sign);
   if (hop.is_up()) available_ += delta;
   if (hop.next.state == NextHop::State::kNoRoute) unreachable_ += delta;
+  if (hop.is_resolving()) resolving_ += static_cast<std::uint32_t>(sign);
 }
 
 void Forwarding::program_route(std::uint32_t slot) {
@@ -142,6 +143,7 @@ void Forwarding::release_hop(std::uint32_t number) {
   const Hop& hop = hops_[number];
   if (hop.agents > 0 || hop.peer != kNoIndex) return;
   if (hop.next.state == NextHop::State::kUnknown) --undecided_;
+  account(hop, -1);
   if (hop.handle != kNoIndex) {
     hop_by_handle_.erase(hop.handle);
     programmer_.delete_adjacency(hop.key);

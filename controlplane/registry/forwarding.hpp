@@ -48,6 +48,9 @@ struct Hop {
   std::uint32_t peer = kNoIndex;   // number of the peer that lives there
 
   bool is_up() const noexcept { return handle != kNoIndex && state == AdjacencyState::kUp; }
+  bool is_resolving() const noexcept {
+    return handle != kNoIndex && state == AdjacencyState::kUnresolved;
+  }
 };
 
 class Forwarding final : public RegistryListener, public NextHopListener {
@@ -84,6 +87,9 @@ class Forwarding final : public RegistryListener, public NextHopListener {
   std::size_t groups() const { return groups_.size(); }
   std::span<const std::uint32_t> group_members(std::uint32_t capability) const;  // slots
   std::uint32_t hops_undecided() const { return undecided_; }  // the kernel has not answered yet
+  // Adjacencies whose neighbour is being asked for. One that did not answer is down, not this.
+  std::uint32_t hops_resolving() const { return resolving_; }
+  std::size_t hops() const { return hop_by_address_.size(); }
   std::size_t memory_bytes() const;
   // Something could not be programmed; for people.
   void on_problem(std::function<void(const std::string&)> report) { report_ = std::move(report); }
@@ -146,6 +152,7 @@ class Forwarding final : public RegistryListener, public NextHopListener {
   std::size_t available_ = 0;
   std::size_t unreachable_ = 0;
   std::uint32_t undecided_ = 0;
+  std::uint32_t resolving_ = 0;
 };
 
 }  // namespace sluice::controlplane

@@ -171,6 +171,24 @@ TEST_F(Commands, StatusSaysWhatIsMissing) {
   EXPECT_EQ(router_.run({"status", "--wait", "50ms"}).status, kFailed);
 }
 
+TEST_F(Commands, StatusWaitsUntilEveryHostWasLookedFor) {
+  auto& registry = *router_.state().status.mutable_registry();
+  EXPECT_EQ(router_.run({"status", "--wait", "10"}).status, kDone);
+  registry.set_hosts(20'000);
+  registry.set_hosts_resolving(1234);
+  const auto ran = router_.run({"status", "--wait", "50ms"}, true);
+  EXPECT_EQ(ran.status, kFailed);
+  EXPECT_NE(ran.err.find("\rwaiting for: the kernel to resolve 1,234 of 20,000 hosts\x1b[K"),
+            std::string::npos)
+      << ran.err;
+  EXPECT_TRUE(
+      ran.err.ends_with("sluice: waited in vain for the kernel to resolve 1,234 of 20,000 hosts\n"))
+      << ran.err;
+  EXPECT_NE(ran.out.find("1,234 of 20,000 are still being resolved"), std::string::npos) << ran.out;
+  // Without waiting that is no mistake.
+  EXPECT_EQ(router_.run({"status"}).status, kDone);
+}
+
 TEST_F(Commands, ColoursOnATerminalOnly) {
   EXPECT_EQ(router_.run({"port", "list"}).out.find('\x1b'), std::string::npos);
   EXPECT_NE(router_.run({"port", "list"}, true).out.find("\x1b[32mup\x1b[0m"), std::string::npos);

@@ -199,6 +199,29 @@ TEST_F(ForwardingTest, PortWithoutLinkTakesItsAdjacenciesDown) {
   EXPECT_EQ(group("echo").size(), 2u);
 }
 
+TEST_F(ForwardingTest, CountsHostsThatWereNotLookedForYet) {
+  const auto to_go = [&] { return forwarding_.hops_undecided() + forwarding_.hops_resolving(); };
+  add("a/b/c/1", "10.0.0.2:1");
+  add("a/b/c/2", "10.0.0.2:2");
+  add("a/b/c/3", "10.0.0.3:1");
+  add("a/b/c/4", "10.0.0.4:1");
+  EXPECT_EQ(forwarding_.hops(), 3u);
+  EXPECT_EQ(to_go(), 3u);
+  for (const auto* host : {"10.0.0.2", "10.0.0.3", "10.0.0.4"})
+    answer(host, NextHop::State::kResolving);
+  EXPECT_EQ(to_go(), 3u);
+  answer("10.0.0.2", NextHop::State::kUp);
+  EXPECT_EQ(to_go(), 2u);
+  answer("10.0.0.3", NextHop::State::kFailed);
+  EXPECT_EQ(to_go(), 1u);
+  EXPECT_TRUE(registry_.remove(id_of_name("a/b/c/4")));
+  EXPECT_EQ(to_go(), 0u);
+  EXPECT_EQ(forwarding_.hops(), 2u);
+  add("a/b/c/5", "10.0.0.5:1");
+  answer("10.0.0.5", NextHop::State::kNoRoute);
+  EXPECT_EQ(to_go(), 0u);
+}
+
 TEST_F(ForwardingTest, PeersAgentsGoToThePeer) {
   const auto peer = forwarding_.add_peer("north", *parse_endpoint("10.9.0.2:7600"), true);
   ASSERT_TRUE(peer);
