@@ -25,6 +25,7 @@ Status in_range(std::string_view text, std::uint64_t least, std::uint64_t most,
                 std::string_view what) {
   const auto number = parse_count(text);
   if (number && *number >= least && *number <= most) return {};
+  if (most == UINT64_MAX) return wrong(text, fmt::format("{}, at least {}", what, least));
   return wrong(text, fmt::format("{} ({} to {})", what, least, most));
 }
 

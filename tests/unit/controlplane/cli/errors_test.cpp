@@ -215,6 +215,11 @@ TEST_F(Errors, AnEmptyNameIsNobodys) {
   }
 }
 
+TEST_F(Errors, ACountHasNoEnd) {
+  EXPECT_TRUE(said(router_.run({"agent", "list", "--limit", "0"}),
+                   "--limit: '0' is not a count, at least 1"));
+}
+
 TEST_F(Errors, ConfigCheckNeedsNoControlPlane) {
   const std::string file = router_.socket() + ".yaml";
   std::ofstream(file) << "router:\n  name: r1\n  nonsense: 1\n";
