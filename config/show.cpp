@@ -136,7 +136,7 @@ void yaml(std::string& out, const Value& map, std::size_t indent, bool first_on_
     } else if (child.kind == Value::Kind::kList) {
       yaml_list(out, child, indent + 2);
     } else {
-      out += " " + yaml_scalar(child) + '\n';
+      out.append(" ").append(yaml_scalar(child)) += '\n';
     }
   }
 }

@@ -79,12 +79,12 @@ std::string tree_table(const api::ShowStoreReply& r, const Paint& paint) {
     if (tree.overlay_entries() == 0 && tree.segment_entries().empty()) continue;
     std::string segments;
     for (const auto entries : tree.segment_entries())
-      segments += (segments.empty() ? "" : " ") + with_commas(entries);
+      segments.append(segments.empty() ? "" : " ").append(with_commas(entries));
     table.row({printable(tree.form()), std::to_string(tree.lane()),
                with_commas(tree.overlay_entries()), segments.empty() ? "-" : segments,
                bytes_text(tree.segment_bytes()), bytes_text(tree.debt_bytes())});
   }
-  return table.empty() ? "" : "\n" + table.text(paint);
+  return table.empty() ? "" : fmt::format("\n{}", table.text(paint));
 }
 
 std::string render_status(const api::ShowStoreReply& r, const Paint& paint) {

@@ -85,7 +85,7 @@ class FakeMachine {
 // One net_tap port served by core 1, run directory /run/sluice.
 inline config::Config small_config() {
   config::Config config;
-  config.router.name = "r";
+  config.router.name = std::string("r");
   config.dataplane.workers = {1};
   config::Port port;
   port.name = "p0";

@@ -279,7 +279,7 @@ TEST(Overlay, ReadersSeeWholeEntriesBesideTheWriter) {
   });
   for (std::uint32_t key = 1; key <= kKeys; ++key) {
     numbers.put(key, std::uint64_t{key});
-    sets.add(key % 8, "e" + std::to_string(key % 16));
+    sets.add(key % 8, std::string("e").append(std::to_string(key % 16)));
     written.store(key, std::memory_order_release);
     numbers.put(key, std::uint64_t{key} + kKeys);
   }
