@@ -72,8 +72,7 @@ std::string_view remedy_of(const Error& error) {
     return "raise the limit of open files; it goes on by itself";
   if (error.code() == ErrorCode::kUnavailable)
     return "put the folder back; it goes on by itself. Or restart sluice-controlplane to go on "
-           "with "
-           "what is there";
+           "with what is there";
   if (error.retryable()) return "make room or mend the disk; it goes on by itself";
   return "mend the disk; when it does not go on by itself, restart sluice-controlplane";
 }

@@ -29,8 +29,7 @@ constexpr Parameter kFile[] = {
 constexpr Parameter kBackupFolder[] = {
     {"FOLDER", Kind::kFile,
      "a new one, in one that is there and where the control plane may write; with the store on one "
-     "file system little is "
-     "copied"}};
+     "file system little is copied"}};
 constexpr Parameter kBackup[] = {{"BACKUP", Kind::kFile, "the folder of a backup"}};
 constexpr Parameter kNewStore[] = {
     {"NEW", Kind::kFile, "a folder that is not there yet, for the new store"}};
