@@ -45,6 +45,8 @@ LayoutState state_of(const TreeSet& set) {
 
 SegmentHandle::~SegmentHandle() {
   if (!obsolete_.load(std::memory_order_relaxed)) return;
+  const auto lock = lock_.lock();
+  if (lock == nullptr) return;
   // What cannot be removed now is removed as a stray file by the next open.
   if (const Status removed = fs_.remove(path_); !removed)
     spdlog::debug("event=segment_not_removed file={} error=\"{}\"", path_,
@@ -115,7 +117,7 @@ void Core::quarantine(const SegmentHandle& segment, const Error& why) {
 
 // After a failed commit either manifest may be the one on the disk.
 void Core::discard(const SegmentPtr& segment) {
-  if (segment == nullptr || !check_directory()) return;
+  if (segment == nullptr) return;
   const auto manifest = read_manifest(fs_, directory());
   if (!manifest) return;
   for (const LayoutState& layout : manifest->layouts) {

@@ -56,10 +56,10 @@ class Core {
   // not under a lock of this class.
   Status finish_opening();
   // To be called now and then: when the directory is not in its place any more, the store is as
-  // before its opening was finished, until it is back. Files that are open would go on in the old
-  // directory and new ones begin in the other: two halves of a store, none of them whole.
+  // before its opening was finished, until it is back. What is written into it meanwhile is not
+  // lost, but not what the next start would find either.
   void watch_directory();
-  // Whether what is read by name is ours.
+  // Whether the next start would find it.
   Status check_directory() const { return manifest_->in_place(); }
   bool opened() const noexcept { return opened_.load(std::memory_order_acquire); }
   // Why nothing is written yet; well when it is opened.

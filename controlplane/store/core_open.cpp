@@ -150,7 +150,8 @@ Result<SegmentPtr> Core::open_segment(const SegmentRef& ref) {
                 fmt::format("{}: not the file that the manifest names (checksum)", path),
                 ErrorOrigin::kStore);
   }
-  return std::make_shared<const SegmentHandle>(fs_, path, ref, *std::move(segment));
+  return std::make_shared<const SegmentHandle>(fs_, path, ref, *std::move(segment),
+                                               manifest_->lock());
 }
 
 // A segment that cannot be opened does not keep the rest from being served.
@@ -169,8 +170,8 @@ Result<TreeSet> Core::load_layout(const LayoutState& state, bool takes_writes) {
         return std::unexpected(std::move(segment).error());
       }
       if (!segment) {
-        auto lost =
-            std::make_shared<const SegmentHandle>(fs_, segment_path(ref.file), ref, nullptr);
+        auto lost = std::make_shared<const SegmentHandle>(fs_, segment_path(ref.file), ref, nullptr,
+                                                          manifest_->lock());
         quarantine(*lost, segment.error());
         tree.segments.push_back(std::move(lost));
         continue;

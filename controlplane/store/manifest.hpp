@@ -90,8 +90,9 @@ class ManifestStore {
                                                      const Manifest& fresh);
 
   const std::string& directory() const noexcept { return directory_; }
-  // FileLock::in_place() of the directory. While it is not, nothing is committed or tidied.
+  // FileLock::in_place() of the directory. While it is not, nothing is committed.
   Status in_place() const { return lock_->in_place(); }
+  std::weak_ptr<const FileLock> lock() const noexcept { return lock_; }
   bool created() const noexcept { return created_; }
   Manifest current() const;
 
@@ -119,7 +120,7 @@ class ManifestStore {
 
   Fs& fs_;
   const std::string directory_;
-  const std::unique_ptr<FileLock> lock_;
+  const std::shared_ptr<const FileLock> lock_;
   bool created_ = false;
   std::vector<std::string> strays_;
   mutable std::mutex mutex_;  // of what follows

@@ -115,7 +115,7 @@ Status ManifestStore::remove_strays() {
 
 void ManifestStore::tidy() {
   const std::lock_guard lock(mutex_);
-  if (refused_ || !settled_ || !in_place()) return;
+  if (refused_ || !settled_) return;
   (void)remove_strays();  // the next open tries again
 }
 

@@ -24,7 +24,7 @@ const std::uint8_t* prefetch_record(const Segment::View& view, const Hash128& ha
                                     std::uint32_t pilot) noexcept {
   const std::uint64_t slot = view.function.slot(hash, pilot);
   const std::uint8_t* const record = view.records + slot * Record::kBytes;
-  index::prefetch_record(record);
+  index::prefetch_record<Distance::kFar>(record);
   return record;
 }
 
@@ -104,7 +104,8 @@ void NumberSearch::prefetch_filters(const Run& run) noexcept {
       run.view[level]->filter.prefetch(hash_[at]);
   }
   if (run.last != nullptr)
-    run.last->function.locate(&hash_[run.begin], run.end - run.begin, &pilots_[run.begin]);
+    run.last->function.locate<Distance::kFar>(&hash_[run.begin], run.end - run.begin,
+                                              &pilots_[run.begin]);
 }
 
 // Keys of the run that pass.
@@ -161,7 +162,7 @@ void NumberSearch::add_candidate(Candidate candidate, unsigned levels) noexcept 
   candidate.behind = static_cast<std::uint8_t>(levels & (levels - 1));
   const index::PhfView& function = candidate.run->view[candidate.level]->function;
   candidate.pilot = function.pilot_index(hash_[candidate.at]);
-  function.prefetch_pilot(candidate.pilot);
+  function.prefetch_pilot<Distance::kFar>(candidate.pilot);
   candidate_[candidates_++] = candidate;
 }
 

@@ -55,12 +55,18 @@ struct Layout {
 };
 
 // An open segment and its place in the manifest. The file is removed by the last owner once no
-// manifest names it any more.
+// manifest names it any more, while the store is locked: later it is not ours any more, and the
+// next open removes it as a stray file.
 class SegmentHandle {
  public:
-  SegmentHandle(Fs& fs, std::string path, SegmentRef ref,
-                std::shared_ptr<const Segment> segment) noexcept
-      : fs_(fs), path_(std::move(path)), ref_(ref), segment_(std::move(segment)) {}
+  // `lock`: of its store; without one the file is never removed.
+  SegmentHandle(Fs& fs, std::string path, SegmentRef ref, std::shared_ptr<const Segment> segment,
+                std::weak_ptr<const FileLock> lock = {}) noexcept
+      : fs_(fs),
+        path_(std::move(path)),
+        ref_(ref),
+        segment_(std::move(segment)),
+        lock_(std::move(lock)) {}
   ~SegmentHandle();
   SegmentHandle(const SegmentHandle&) = delete;
   SegmentHandle& operator=(const SegmentHandle&) = delete;
@@ -82,6 +88,7 @@ class SegmentHandle {
   const std::string path_;
   const SegmentRef ref_;
   const std::shared_ptr<const Segment> segment_;
+  const std::weak_ptr<const FileLock> lock_;
   mutable std::atomic<bool> damaged_{false};
   mutable std::atomic<bool> obsolete_{false};
 };

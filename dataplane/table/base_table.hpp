@@ -32,12 +32,24 @@ class BaseTable {
   // A burst of at most index::kMaxPhfBurst in three passes, between which other work gives the
   // memory time: locate() fetches pilots, fetch() records, then read() one by one.
   void locate(const Hash128* hashes, unsigned n, std::uint32_t* at) const noexcept {
-    if (distance_ == Distance::kFar) return view_.function().locate(hashes, n, at);
-    view_.function().locate<Distance::kNear>(hashes, n, at);
+    if (distance_ == Distance::kFar) return locate_at<Distance::kFar>(hashes, n, at);
+    locate_at<Distance::kNear>(hashes, n, at);
   }
   void fetch(const Hash128* hashes, unsigned n, std::uint32_t* at) const noexcept {
-    if (distance_ == Distance::kFar) return fetch_from<Distance::kFar>(hashes, n, at);
-    fetch_from<Distance::kNear>(hashes, n, at);
+    if (distance_ == Distance::kFar) return fetch_at<Distance::kFar>(hashes, n, at);
+    fetch_at<Distance::kNear>(hashes, n, at);
+  }
+  // With the lines fetched as for a segment that lies there.
+  template <Distance kDistance>
+  void locate_at(const Hash128* hashes, unsigned n, std::uint32_t* at) const noexcept {
+    view_.function().locate<kDistance>(hashes, n, at);
+  }
+  template <Distance kDistance>
+  void fetch_at(const Hash128* hashes, unsigned n, std::uint32_t* at) const noexcept {
+    view_.function().slots(hashes, at, n, [&](unsigned i, std::uint32_t slot) {
+      at[i] = slot;
+      view_.prefetch<kDistance>(slot);
+    });
   }
   // No branch on whether it is there, or on what it says: that is the traffic's to choose.
   Action read(std::uint32_t at, const Hash128& hash) const noexcept {
@@ -58,14 +70,6 @@ class BaseTable {
         low_bits_(std::move(low_bits)),
         distance_(distance_of(view_.header().total_bytes)),
         loaded_(std::move(loaded)) {}
-
-  template <Distance kDistance>
-  void fetch_from(const Hash128* hashes, unsigned n, std::uint32_t* at) const noexcept {
-    view_.function().slots(hashes, at, n, [&](unsigned i, std::uint32_t slot) {
-      at[i] = slot;
-      view_.prefetch<kDistance>(slot);
-    });
-  }
 
   // Kind and index are the low 24 bits of an action. Loading checked that the index of an adjacency
   // is in the dictionary, and that of anything else 0, which is in the array always.

@@ -221,9 +221,8 @@ Status Operations::verify_rest(VerifyReport& report) {
   const auto manifest = read_manifest(core_.fs(), core_.directory());
   ++report.files;
   if (!manifest) {
-    const ErrorCode code = manifest.error().code();
-    if (code != ErrorCode::kCorrupt && code != ErrorCode::kNotFound)
-      return std::unexpected(manifest.error());  // such as no descriptor left
+    // No descriptor left is no damage.
+    if (may_work_later(manifest.error())) return std::unexpected(manifest.error());
     report.damaged.push_back(
         {in(core_.directory(), std::string(kManifestName)), manifest.error().message()});
     return {};

@@ -145,11 +145,11 @@ LogWriter::Impl::~Impl() {
 // The mark says that everything before it was synced, so that later damage cannot pass for a torn
 // end. Nobody is told of an error: what was promised was done before.
 void LogWriter::Impl::close() {
-  if (!sync()) return;
+  if (!begun_ || !sync_written()) return;
   Buffer mark(kRecordHeader);
   encode_record(mark.data(), {.sequence = next_sequence_, .durable = files_.durable_position()}, {},
                 files_.salt());
-  if (files_.write(mark, next_sequence_)) (void)sync();
+  if (files_.write(mark, next_sequence_)) (void)sync_written();
   (void)files_.trim();
 }
 
@@ -234,8 +234,9 @@ Status LogWriter::Impl::sync() {
   return sync_written();
 }
 
-// Also while writes are refused for the time being: a group that was begun before is not taken back
-// by that, since the next one would get its place in the order, but not its place in the file.
+// Also while writes are refused for the time being: what was written before shall not wait until
+// they are not. Nor is a group taken back by that: the next one would get its place in the order,
+// but not its place in the file.
 Status LogWriter::Impl::sync_written() {
   {
     const std::lock_guard lock(mutex_);
@@ -377,7 +378,7 @@ void LogWriter::Impl::sync_thread() {
     if (stopping_) return;  // close() syncs
     sync_wanted_ = false;
     lock.unlock();
-    (void)sync();  // an error is kept for the next commit
+    (void)sync_written();  // an error is kept for the next commit
     lock.lock();
   }
 }

@@ -157,7 +157,7 @@ class Segment::Pass {
     std::uint32_t at[index::kMaxPhfBurst];
     for (unsigned i = 0; i < count; ++i) {
       at[i] = view_.function.pilot_index(hashes[live[i]]);
-      view_.function.prefetch_pilot(at[i]);
+      view_.function.prefetch_pilot<Distance::kFar>(at[i]);
     }
     if (!good(s_.bytes_ + s_.header_.seeds_offset, s_.header_.parts)) return false;
     const std::uint64_t size = record_bytes(s_.info_.form);

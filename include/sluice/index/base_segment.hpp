@@ -156,7 +156,7 @@ class BaseSegmentView {
   const std::uint8_t* record(std::uint64_t slot) const noexcept {
     return records_ + slot * Record::kBytes;
   }
-  template <Distance kDistance = Distance::kFar>
+  template <Distance kDistance>
   void prefetch(std::uint32_t slot) const noexcept {
     prefetch_record<kDistance>(record(slot));
   }
@@ -171,10 +171,10 @@ class BaseSegmentView {
   // At most kMaxPhfBurst; the loads of all overlap.
   void find_burst(const Hash128* hashes, unsigned n, std::uint64_t* actions) const noexcept {
     std::uint32_t at[kMaxPhfBurst];
-    function_.locate(hashes, n, at);
+    function_.locate<Distance::kFar>(hashes, n, at);
     function_.slots(hashes, at, n, [&](unsigned i, std::uint32_t slot) {
       at[i] = slot;
-      prefetch(slot);
+      prefetch<Distance::kFar>(slot);
     });
     for (unsigned i = 0; i < n; ++i)
       actions[i] = read(at[i], hashes[i]);

@@ -69,7 +69,7 @@ class PhfView {
   std::uint32_t pilot_index(const Hash128& hash) const noexcept {
     return part(hash) * geometry_.buckets + bucket(hash);
   }
-  template <Distance kDistance = Distance::kFar>
+  template <Distance kDistance>
   void prefetch_pilot(std::uint32_t pilot_index) const noexcept {
     prefetch<kDistance>(pilots_ + pilot_index);
   }
@@ -83,7 +83,7 @@ class PhfView {
 
   // The two steps of a burst of at most kMaxPhfBurst. Between them, and after the second, other
   // work gives the memory time; each() takes (position in the burst, slot).
-  template <Distance kDistance = Distance::kFar>
+  template <Distance kDistance>
   void locate(const Hash128* hashes, unsigned n, std::uint32_t* pilot_indexes) const noexcept {
     // Arithmetic in a loop of its own is done for several keys at a time.
     for (unsigned i = 0; i < n; ++i)

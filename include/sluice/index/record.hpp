@@ -43,7 +43,7 @@ struct RecordCodec {
 using Record = RecordCodec<40>;
 
 // A record may lie across two cache lines.
-template <Distance kDistance = Distance::kFar>
+template <Distance kDistance>
 inline void prefetch_record(const std::uint8_t* record) noexcept {
   prefetch<kDistance>(record);
   prefetch<kDistance>(record + Record::kBytes - 1);

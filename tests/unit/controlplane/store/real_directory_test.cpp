@@ -182,8 +182,8 @@ TEST_F(RealDirectory, FilesOfAnotherInItsPlaceStayWhenOursGo) {
   std::filesystem::rename(directory_ + "/store", directory_ + "/aside");
   std::filesystem::rename(directory_ + "/other", directory_ + "/store");
   wait_for_health(false);
-  holds.reset();
   index_.reset();
+  holds.reset();
   EXPECT_EQ(fs_->list(directory_ + "/store").value(), before);
   ASSERT_NO_FATAL_FAILURE(open());
   for (unsigned batch = 0; batch < 4; ++batch)

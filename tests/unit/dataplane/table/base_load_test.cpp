@@ -262,6 +262,10 @@ TEST_F(BaseTableTest, BurstsSayWhatSingleLookUpsSay) {
     base->fetch(hashes.data(), n, at);
     for (unsigned i = 0; i < n; ++i)
       ASSERT_EQ(base->read(at[i], hashes[i]), base->find(hashes[i])) << n << " " << i;
+    std::uint32_t far[index::kMaxPhfBurst];
+    base->locate_at<Distance::kFar>(hashes.data(), n, far);
+    base->fetch_at<Distance::kFar>(hashes.data(), n, far);
+    ASSERT_TRUE(std::equal(at, at + n, far)) << n;
   }
 }
 

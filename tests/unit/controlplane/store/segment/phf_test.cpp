@@ -108,7 +108,7 @@ TEST(Phf, BurstsAndSinglesAgree) {
   const Function function = build(keys, 1);
   for (unsigned n = 1; n <= index::kMaxPhfBurst; ++n) {
     std::uint32_t pilots[index::kMaxPhfBurst];
-    function.view().locate(keys.data(), n, pilots);
+    function.view().locate<Distance::kFar>(keys.data(), n, pilots);
     unsigned calls = 0;
     function.view().slots(keys.data(), pilots, n, [&](unsigned i, std::uint32_t slot) {
       EXPECT_EQ(i, calls++);
