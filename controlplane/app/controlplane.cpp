@@ -128,7 +128,7 @@ struct ControlPlane::Impl final : public Runtime {
   std::string version() const override { return version_; }
   StoreInfo store_info() const override { return keeper->info(); }
   BaseManagerInfo base_info() const override { return bases->manager().info(); }
-  StoredTenants stored_tenants() const override { return keeper->tenants().stored(); }
+  StoredTenants stored_tenants() const override { return keeper->tenants().shown(); }
   void tenant_deleted(std::uint16_t tenant) override {
     keeper->tenants().forget(tenant);
     bases->manager().want_build();

@@ -174,6 +174,7 @@ Status Keeper::restore(Registry& registry, Forwarding& forwarding, const Tenants
 
 void Keeper::tick() {
   journal_->tick();
+  tenants_->tick();
   // A folder that was moved away is noticed by the index alone while there is nothing to write.
   if (journal_->info().error.empty() && !index_->health()) watch_index();
 }

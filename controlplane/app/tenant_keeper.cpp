@@ -59,7 +59,8 @@ Status TenantKeeper::load() {
 
 Status TenantKeeper::check(const Tenants& next) const {
   for (const auto& [tenant, about] : next) {
-    if (!is_away(stored_, tenant)) continue;
+    // One that is configured may be renamed, even if the index does not know yet that it is back.
+    if (!is_away(stored_, tenant) || tenants_.contains(tenant)) continue;
     const std::string& name = stored_.at(tenant).name;
     if (name.empty() || name == about.name) continue;
     return fail(ErrorCode::kAlreadyExists,
@@ -84,15 +85,25 @@ void TenantKeeper::erase(std::uint16_t tenant) {
 }
 
 void TenantKeeper::forget(std::uint16_t tenant) {
-  if (is_away(stored_, tenant)) erase(tenant);
+  if (is_away(stored_, tenant) && !tenants_.contains(tenant)) erase(tenant);
+}
+
+StoredTenants TenantKeeper::shown() const {
+  StoredTenants shown = stored_;
+  for (auto& [tenant, stored] : shown)
+    stored.away = stored.away && !tenants_.contains(tenant);
+  return shown;
 }
 
 // ---- leaving -----------------------------------------------------------------------------------
 
 void TenantKeeper::begin(const std::map<std::uint16_t, std::uint64_t>& away) {
   begun_ = true;
-  for (const auto& [tenant, about] : tenants_)
-    put(tenant, {about.name, false});
+  std::set<std::uint16_t> back;
+  for (const auto& [tenant, about] : tenants_) {
+    if (is_away(stored_, tenant)) back.insert(tenant);
+    put(tenant, {about.name, is_away(stored_, tenant)});
+  }
   for (const auto& [tenant, agents] : away) {
     tell_away(tenant, agents);
     if (!is_away(stored_, tenant)) left_();
@@ -100,19 +111,25 @@ void TenantKeeper::begin(const std::map<std::uint16_t, std::uint64_t>& away) {
   }
   for (const auto& [tenant, about] : StoredTenants(stored_))
     if (!tenants_.contains(tenant) && !away.contains(tenant)) erase(tenant);
+  returned(back);
 }
 
 void TenantKeeper::change(const Tenants& before, const Tenants& next, Time now) {
   if (!begun_) return;  // begin() sees what the index has
   for (const auto& [tenant, about] : before)
     if (!next.contains(tenant)) leave(tenant, about.name, now);
-  for (const auto& [tenant, about] : next)
-    enter(tenant, about.name);
+  for (const auto& [tenant, about] : next) {
+    const bool away = is_away(stored_, tenant);
+    put(tenant, {about.name, away});
+    if (away && !before.contains(tenant)) come_back(tenant);
+  }
 }
 
 void TenantKeeper::leave(std::uint16_t tenant, const std::string& name, Time now) {
   const std::size_t agents = registry_.park(tenant, now);
-  const bool was_coming = returning_.erase(tenant) + (pass_ ? pass_->tenants.erase(tenant) : 0) > 0;
+  const bool was_coming = returning_.erase(tenant) + settling_.erase(tenant) +
+                              (pass_ ? pass_->tenants.erase(tenant) : 0) >
+                          0;
   if (agents == 0 && !was_coming) return erase(tenant);
   put(tenant, {name, true});
   tell_away(tenant, agents);
@@ -130,10 +147,7 @@ void TenantKeeper::tell_away(std::uint16_t tenant, std::uint64_t agents) const {
 
 // ---- coming back -------------------------------------------------------------------------------
 
-void TenantKeeper::enter(std::uint16_t tenant, const std::string& name) {
-  const bool back = is_away(stored_, tenant);
-  put(tenant, {name, false});
-  if (!back) return;
+void TenantKeeper::come_back(std::uint16_t tenant) {
   returning_.insert(tenant);
   post_([this] { begin_pass(); });
 }
@@ -191,8 +205,39 @@ void TenantKeeper::end_pass(const Status& status) {
                   result.no_room, quoted_value(status ? "" : status.error().message()));
   }
   journal_.end_reading();
+  returned(pass_->tenants);
   pass_.reset();
   if (!returning_.empty()) post_([this] { begin_pass(); });
+}
+
+// What they brought and what was forgotten is in the journal.
+void TenantKeeper::returned(const std::set<std::uint16_t>& tenants) {
+  if (tenants.empty()) return;
+  ++returns_;
+  for (const auto tenant : tenants)
+    settling_[tenant] = returns_;
+  settle();
+}
+
+void TenantKeeper::settle() {
+  settle_again_ = false;
+  journal_.when_durable([this, returns = returns_](const Status& durable) {
+    if (!durable) {
+      settle_again_ = true;
+      return;
+    }
+    // Those that left and returned once more meanwhile wait for what that return changed.
+    std::erase_if(settling_, [&](const auto& settling) {
+      const auto [tenant, number] = settling;
+      if (number > returns) return false;
+      put(tenant, {stored_[tenant].name, false});
+      return true;
+    });
+  });
+}
+
+void TenantKeeper::tick() {
+  if (settle_again_ && journal_.ready()) settle();
 }
 
 }  // namespace sluice::controlplane

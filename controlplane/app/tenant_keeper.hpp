@@ -3,6 +3,9 @@
 // until it is back, or until it is deleted. Back again, those whose leases have not ended continue,
 // read from the index in pieces, so that nothing else waits for them.
 //
+// The index says of a tenant that it is away until all that its return changed is durable: whenever
+// the process ends, the next one asks again whose lease has ended meanwhile.
+//
 // A tenant is its number; the index has its latest name beside it, for people, and so that a number
 // is not given to another tenant while the agents of the first still wait. Control thread only.
 #pragma once
@@ -43,8 +46,13 @@ class TenantKeeper {
   // Nothing is in the index of this tenant any more.
   void forget(std::uint16_t tenant);
 
+  // Every now and then: tries again what the disk refused.
+  void tick();
+
   // As the index knows them, or soon will.
   const StoredTenants& stored() const { return stored_; }
+  // The same for people: who is configured is not away, even if the index does not say so yet.
+  StoredTenants shown() const;
   // Routes were deleted that shall not stay in a file either.
   void on_left(std::function<void()> left) { left_ = std::move(left); }
 
@@ -52,10 +60,12 @@ class TenantKeeper {
   struct Pass;
 
   void leave(std::uint16_t tenant, const std::string& name, Time now);
-  void enter(std::uint16_t tenant, const std::string& name);
+  void come_back(std::uint16_t tenant);
   void tell_away(std::uint16_t tenant, std::uint64_t agents) const;
   void put(std::uint16_t tenant, StoredTenant stored);
   void erase(std::uint16_t tenant);
+  void returned(const std::set<std::uint16_t>& tenants);
+  void settle();
   void begin_pass();
   void take_parked(std::uint16_t tenant);
   void read_more();
@@ -74,6 +84,10 @@ class TenantKeeper {
   bool begun_ = false;
   std::set<std::uint16_t> returning_;  // for the next pass
   std::unique_ptr<Pass> pass_;         // through the index, under way
+  // Tenants that have returned, and the index does not say so yet, with the number of their return.
+  std::map<std::uint16_t, std::uint64_t> settling_;
+  std::uint64_t returns_ = 0;
+  bool settle_again_ = false;
 };
 
 }  // namespace sluice::controlplane

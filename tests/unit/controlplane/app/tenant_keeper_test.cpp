@@ -20,7 +20,8 @@ class NoHops final : public NextHops {
 
 // A control plane, as far as it keeps agents.
 struct Process {
-  Process(store::Index& the_index, Time& the_now, Tenants first) : index(the_index), now(the_now) {
+  Process(store::Index& the_index, Time& the_now, Tenants first, unsigned writes)
+      : index(the_index), now(the_now), writes_left(writes) {
     registry.set_listener(&forwarding);
     registry.set_journal(&journal);
     registry.set_policy({.default_s = 30, .min_s = 5, .max_s = 60, .grace_s = 10});
@@ -79,6 +80,7 @@ struct Process {
 
   store::Index& index;
   Time& now;
+  unsigned writes_left;  // then it is as if killed: nothing is written, nobody is told
   const std::vector<std::string> capabilities{"translate"};
   Tenants tenants;
   Status checked;
@@ -93,6 +95,8 @@ struct Process {
   Journal::Clock clock = [this] { return now; };
   Journal journal{registry, forwarding,
                   [this](const store::WriteBatch& batch, const std::function<void(Status)>& done) {
+                    if (writes_left == 0) return;
+                    --writes_left;
                     done(index.write(batch));
                   },
                   post, clock};
@@ -108,13 +112,13 @@ class TenantKeeperTest : public ::testing::Test {
  protected:
   TenantKeeperTest() { start(kBoth); }
 
-  void start(const Tenants& tenants) {
+  void start(const Tenants& tenants, unsigned writes = UINT_MAX) {
     process_.reset();
     index_.reset();
     auto opened = store::Index::open(fs_, {.directory = "/store", .tables = route_tables()});
     ASSERT_TRUE(opened) << opened.error().message();
     index_ = *std::move(opened);
-    process_ = std::make_unique<Process>(*index_, now_, tenants);
+    process_ = std::make_unique<Process>(*index_, now_, tenants, writes);
   }
   void reload(const Tenants& tenants) {
     process_->reload(tenants);
@@ -129,7 +133,7 @@ class TenantKeeperTest : public ::testing::Test {
     auto usage = index_->maintenance().usage(tenant, {});
     return usage && usage->contains(tenant) ? usage->at(tenant).at(kAgentsTable).keys : 0;
   }
-  bool away(std::uint16_t tenant) const { return is_away(process_->keeper.stored(), tenant); }
+  bool away(std::uint16_t tenant) const { return is_away(process_->keeper.shown(), tenant); }
 
   Time now_{5000 * kNsPerSecond, 1'700'000'000 * kNsPerSecond};
   test::FaultFs fs_;
@@ -218,6 +222,72 @@ TEST_F(TenantKeeperTest, ARestartThatBringsATenantBackGivesNoGraceToLeasesThatEn
   EXPECT_TRUE(process_->has("a/b/c/1")) << "it could not renew because the router was away";
   EXPECT_FALSE(process_->has("a/b/c/2"));
   EXPECT_EQ(stored(2), 0u);
+}
+
+// More of them than a batch of the journal holds.
+constexpr unsigned kMoreThanABatch = 20'000;
+
+TEST_F(TenantKeeperTest, EndedLeasesDoNotComeBackWhenTheReturnIsCutShort) {
+  for (const bool at_start : {false, true}) {
+    start(kBoth);
+    for (unsigned i = 0; i < kMoreThanABatch; ++i)
+      process_->enroll("a/b/c/" + std::to_string(i), 2);
+    process_->run();
+    reload(kOne);
+    pass(41);
+    if (at_start) {
+      start(kBoth, 1);
+    } else {
+      process_->writes_left = 1;
+      reload(kBoth);
+    }
+    EXPECT_LT(stored(2), kMoreThanABatch);
+    EXPECT_GT(stored(2), 0u) << "killed too late";
+    start(kBoth);
+    EXPECT_EQ(process_->registry.size(), 0u);
+    EXPECT_EQ(stored(2), 0u);
+    EXPECT_EQ(process_->keeper.stored().at(2), (StoredTenant{"two", false}));
+  }
+}
+
+TEST_F(TenantKeeperTest, ATenantIsBackInTheIndexWhenItsReturnIsDurable) {
+  process_->add("a/b/c/3", 2);
+  process_->run();
+  reload(kOne);
+  fs_.set_read_only(true);
+  process_->add("a/b/c/1", 1);
+  process_->run();
+  reload(kBoth);
+  EXPECT_FALSE(away(2)) << "for people it is here";
+  EXPECT_TRUE(is_away(process_->keeper.stored(), 2));
+  reload(kOther);
+  EXPECT_TRUE(process_->checked) << "it may be renamed";
+  EXPECT_EQ(process_->registry.agents_of(2), 1u);
+  reload(kOne);
+  EXPECT_TRUE(away(2));
+  reload(kOther);
+  fs_.set_read_only(false);
+  pass(2);
+  process_->journal.tick();
+  process_->run();
+  process_->keeper.tick();
+  process_->run();
+  EXPECT_EQ(process_->keeper.stored().at(2), (StoredTenant{"other", false}));
+  start(kOther);
+  EXPECT_TRUE(process_->has("a/b/c/3"));
+}
+
+TEST_F(TenantKeeperTest, OutAgainBeforeTheReturnIsDurable) {
+  process_->add("a/b/c/3", 2);
+  process_->run();
+  reload(kOne);
+  process_->writes_left = 0;  // they hang
+  reload(kBoth);
+  EXPECT_TRUE(process_->has("a/b/c/3"));
+  reload(kOne);
+  EXPECT_TRUE(away(2));
+  start(kOther);
+  EXPECT_FALSE(process_->checked);
 }
 
 TEST_F(TenantKeeperTest, ATenantWithoutAgentsIsForgottenWhenItLeaves) {
