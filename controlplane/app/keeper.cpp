@@ -154,7 +154,7 @@ Status Keeper::restore(Registry& registry, Forwarding& forwarding, const Tenants
   auto ok = restore_all(index_->snapshot(), restorer);
   if (!ok) return with_remedy(std::move(ok.error()), folder_);
   restored_ = restorer.result();
-  tenants_->begin(restored_.away);
+  tenants_->begin(restored_);
   forwarding.set_journal(journal_.get());  // now: what was restored needs no writing
   if (was_there_) {
     spdlog::info(

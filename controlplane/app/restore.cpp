@@ -42,7 +42,10 @@ void Restorer::take_peer(const store::Item& item) {
 
 void Restorer::take_agent(const store::Item& item) {
   const auto stored = decode_agent(item);
-  if (!stored) return damaged(stored.error());
+  if (!stored) {
+    result_.behind.insert(item.tenant);
+    return damaged(stored.error());
+  }
   if (const auto* gone = std::get_if<StoredDeparted>(&*stored)) {
     registry_.restore(*gone, now_);
     ++result_.departed;
@@ -73,6 +76,7 @@ void Restorer::take(const StoredAgent& agent) {
     if (agent.granted_s != 0) ++result_.leases;
   } else if (ok.error().code() == ErrorCode::kExhausted) {
     ++result_.no_room;
+    result_.behind.insert(agent.tenant);
   } else {
     forget(agent, result_.outdated);
   }

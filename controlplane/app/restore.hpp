@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string_view>
 #include <variant>
 
@@ -25,6 +26,7 @@ struct Restored {
   std::uint64_t damaged = 0;   // records that cannot be: stay in the store only
   // Agents by tenant that the configuration has not: stay in the store only.
   std::map<std::uint16_t, std::uint64_t> away;
+  std::set<std::uint16_t> behind;  // tenants of which something stays because of no_room or damaged
 };
 
 Result<std::variant<StoredAgent, StoredDeparted>> decode_agent(const store::Item& item);
@@ -45,10 +47,10 @@ class Restorer {
   void take_peer(const store::Item& item);
   void take_agent(const store::Item& item);  // or one that has left
   void take(const StoredAgent& agent);
-  void damaged(const Error& error);
   const Restored& result() const { return result_; }
 
  private:
+  void damaged(const Error& error);
   Status restore(const StoredAgent& agent, std::uint32_t peer);
   void forget(const StoredAgent& agent, std::uint64_t& count);
   void outdated_peer(std::string_view name, const Error& error);

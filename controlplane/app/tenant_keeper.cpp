@@ -9,11 +9,13 @@
 
 #include "config/process/log.hpp"
 #include "controlplane/registry/agent_record.hpp"
+#include "sluice/base/clock.hpp"
 
 namespace sluice::controlplane {
 
 namespace {
 
+constexpr std::uint64_t kPassAgainNs = 30 * kNsPerSecond;
 constexpr unsigned kItemsAtOnce = 8192;  // of all tenants; some milliseconds
 
 }  // namespace
@@ -85,6 +87,7 @@ void TenantKeeper::erase(std::uint16_t tenant) {
 }
 
 void TenantKeeper::forget(std::uint16_t tenant) {
+  behind_.erase(tenant);
   if (is_away(stored_, tenant) && !tenants_.contains(tenant)) erase(tenant);
 }
 
@@ -97,20 +100,27 @@ StoredTenants TenantKeeper::shown() const {
 
 // ---- leaving -----------------------------------------------------------------------------------
 
-void TenantKeeper::begin(const std::map<std::uint16_t, std::uint64_t>& away) {
+void TenantKeeper::begin(const Restored& restored) {
   begun_ = true;
   std::set<std::uint16_t> back;
   for (const auto& [tenant, about] : tenants_) {
     if (is_away(stored_, tenant)) back.insert(tenant);
     put(tenant, {about.name, is_away(stored_, tenant)});
   }
-  for (const auto& [tenant, agents] : away) {
+  for (const auto& [tenant, agents] : restored.away) {
     tell_away(tenant, agents);
     if (!is_away(stored_, tenant)) left_();
     put(tenant, {stored_[tenant].name, true});
   }
-  for (const auto& [tenant, about] : StoredTenants(stored_))
-    if (!tenants_.contains(tenant) && !away.contains(tenant)) erase(tenant);
+  behind_ = restored.behind;
+  for (const auto& [tenant, about] : StoredTenants(stored_)) {
+    if (tenants_.contains(tenant) || restored.away.contains(tenant)) continue;
+    if (behind_.erase(tenant) != 0) {
+      put(tenant, {about.name, true});
+    } else {
+      erase(tenant);
+    }
+  }
   returned(back);
 }
 
@@ -127,10 +137,11 @@ void TenantKeeper::change(const Tenants& before, const Tenants& next, Time now) 
 
 void TenantKeeper::leave(std::uint16_t tenant, const std::string& name, Time now) {
   const std::size_t agents = registry_.park(tenant, now);
-  const bool was_coming = returning_.erase(tenant) + settling_.erase(tenant) +
-                              (pass_ ? pass_->tenants.erase(tenant) : 0) >
-                          0;
-  if (agents == 0 && !was_coming) return erase(tenant);
+  // The index has more of it, or may have.
+  const bool more = returning_.erase(tenant) + settling_.erase(tenant) + behind_.erase(tenant) +
+                        (pass_ ? pass_->tenants.erase(tenant) : 0) >
+                    0;
+  if (agents == 0 && !more) return erase(tenant);
   put(tenant, {name, true});
   tell_away(tenant, agents);
   left_();
@@ -188,25 +199,41 @@ void TenantKeeper::read_more() {
 
 void TenantKeeper::take(const store::Item& item) {
   const auto stored = decode_agent(item);
-  if (!stored) return pass_->restorer.damaged(stored.error());
+  if (!stored) return pass_->restorer.take_agent(item);  // which counts it
   // Who has just left is remembered here as well.
   const auto* agent = std::get_if<StoredAgent>(&*stored);
-  if (agent != nullptr && !journal_.is_newer(agent->id, agent->tenant))
-    pass_->restorer.take(*agent);
+  if (agent == nullptr || journal_.is_newer(agent->id, agent->tenant)) return;
+  // A pass that failed may have brought it.
+  if (const auto slot = registry_.find(agent->id); slot != kNoIndex) {
+    const Agent& here = registry_.at(slot);
+    if (here.tenant == agent->tenant && here.generation == 0) return;
+  }
+  pass_->restorer.take(*agent);
 }
 
 void TenantKeeper::end_pass(const Status& status) {
-  const Restored& result = pass_->restorer.result();
-  spdlog::info("event=tenants_back tenants={} agents={} leases={} expired={} outdated={}",
-               fmt::join(pass_->tenants, ","), result.agents, result.leases, result.expired,
-               result.outdated);
-  if (result.damaged + result.no_room > 0 || !status) {
-    spdlog::error("event=not_restored damaged={} no_room={} error={}", result.damaged,
-                  result.no_room, quoted_value(status ? "" : status.error().message()));
-  }
+  const auto pass = std::move(pass_);
   journal_.end_reading();
-  returned(pass_->tenants);
-  pass_.reset();
+  const Restored& result = pass->restorer.result();
+  if (!status) {
+    spdlog::error(
+        "event=tenants_not_back tenants={} agents={} error={} effect=\"it is tried again\"",
+        fmt::join(pass->tenants, ","), result.agents, quoted_value(status.error().message()));
+    returning_.merge(pass->tenants);
+    pass_again_ns_ = clock_().monotonic_ns + kPassAgainNs;
+    return;
+  }
+  spdlog::info("event=tenants_back tenants={} agents={} leases={} expired={} outdated={}",
+               fmt::join(pass->tenants, ","), result.agents, result.leases, result.expired,
+               result.outdated);
+  if (result.damaged + result.no_room > 0) {
+    spdlog::error("event=not_restored damaged={} no_room={}", result.damaged, result.no_room);
+  }
+  for (const auto tenant : pass->tenants) {
+    behind_.erase(tenant);
+    if (result.behind.contains(tenant)) behind_.insert(tenant);
+  }
+  returned(pass->tenants);
   if (!returning_.empty()) post_([this] { begin_pass(); });
 }
 
@@ -238,6 +265,7 @@ void TenantKeeper::settle() {
 
 void TenantKeeper::tick() {
   if (settle_again_ && journal_.ready()) settle();
+  if (clock_().monotonic_ns >= pass_again_ns_) begin_pass();
 }
 
 }  // namespace sluice::controlplane

@@ -37,9 +37,8 @@ class TenantKeeper {
   Status load();
   // Why these cannot be the tenants: one has the number of another whose agents wait.
   Status check(const Tenants& next) const;
-  // At start, when the agents of those that are here were restored; `away`: how many the index has
-  // of others. Changes follow from now on.
-  void begin(const std::map<std::uint16_t, std::uint64_t>& away);
+  // At start, when the agents of those that are here were restored. Changes follow from now on.
+  void begin(const Restored& restored);
   // The configuration changes from `before` to `next`: those that leave are gone from the registry
   // on return, those that are back come soon. `next` is what create() was given soon after.
   void change(const Tenants& before, const Tenants& next, Time now);
@@ -84,6 +83,9 @@ class TenantKeeper {
   bool begun_ = false;
   std::set<std::uint16_t> returning_;  // for the next pass
   std::unique_ptr<Pass> pass_;         // through the index, under way
+  std::uint64_t pass_again_ns_ = 0;    // after one that failed
+  // Tenants that are here, and something of them is in the index alone.
+  std::set<std::uint16_t> behind_;
   // Tenants that have returned, and the index does not say so yet, with the number of their return.
   std::map<std::uint16_t, std::uint64_t> settling_;
   std::uint64_t returns_ = 0;

@@ -34,7 +34,7 @@ struct Process {
     Restorer restorer(registry, forwarding, tenants, keeper.stored(), journal, now);
     EXPECT_TRUE(restore_all(index.snapshot(), restorer));
     restored = restorer.result();
-    keeper.begin(restored.away);
+    keeper.begin(restored);
     run();
   }
 
@@ -79,6 +79,7 @@ struct Process {
   }
 
   store::Index& index;
+  const store::Index* seen = &index;  // what a pass reads
   Time& now;
   unsigned writes_left;  // then it is as if killed: nothing is written, nobody is told
   const std::vector<std::string> capabilities{"translate"};
@@ -100,7 +101,7 @@ struct Process {
                     done(index.write(batch));
                   },
                   post, clock};
-  TenantKeeper keeper{registry, forwarding, tenants, journal, [this] { return index.snapshot(); },
+  TenantKeeper keeper{registry, forwarding, tenants, journal, [this] { return seen->snapshot(); },
                       post,     clock};
 };
 
@@ -317,6 +318,96 @@ TEST_F(TenantKeeperTest, ANumberIsNotGivenToAnotherTenantWhileAgentsWait) {
   reload(kOther);
   EXPECT_TRUE(process_->checked);
   EXPECT_EQ(process_->registry.size(), 0u);
+}
+
+TEST_F(TenantKeeperTest, NorWhileThoseWaitThatHadNoRoom) {
+  process_->add("a/b/c/3", 2);
+  process_->run();
+  reload(kOne);
+  process_->add("a/b/c/1", 1);
+  process_->registry.set_limit(1);
+  reload(kBoth);
+  EXPECT_FALSE(process_->has("a/b/c/3"));
+  EXPECT_EQ(process_->keeper.stored().at(2), (StoredTenant{"two", false}));
+  reload(kOne);
+  EXPECT_TRUE(away(2));
+  reload(kOther);
+  EXPECT_FALSE(process_->checked);
+  process_->registry.set_limit(2);
+  reload(kBoth);
+  EXPECT_TRUE(process_->has("a/b/c/3"));
+  ASSERT_TRUE(process_->registry.remove(id_of_name("a/b/c/3")));
+  process_->run();
+  reload(kOne);
+  EXPECT_FALSE(process_->keeper.stored().contains(2)) << "nothing stayed behind this time";
+}
+
+TEST_F(TenantKeeperTest, NorWhileThoseWaitThatAreDamaged) {
+  const Id id = id_of_name("a/b/c/3");
+  store::WriteBatch batch;
+  batch.put(kAgentsTable, 2, id.bytes, std::vector<std::uint8_t>{99});
+  ASSERT_TRUE(index_->write(batch));
+  start(kBoth);
+  EXPECT_EQ(process_->restored.damaged, 1u);
+  reload(kOne);
+  EXPECT_TRUE(away(2));
+  start(kOne);
+  EXPECT_TRUE(away(2)) << "over a restart, too";
+  reload(kBoth);
+  reload(kOne);
+  EXPECT_TRUE(away(2));
+  process_->registry.forget(id, 2, now_);
+  process_->keeper.forget(2);
+  process_->run();
+  EXPECT_EQ(stored(2), 0u);
+  reload(kOther);
+  EXPECT_TRUE(process_->checked);
+}
+
+TEST_F(TenantKeeperTest, APassThatFailsIsTriedAgain) {
+  test::FaultFs other_fs;
+  const auto open_other = [&] {
+    return store::Index::open(other_fs, {.directory = "/store", .tables = route_tables()}).value();
+  };
+  auto damaged = open_other();
+  store::WriteBatch batch;
+  for (int i = 0; i < 100; ++i)
+    batch.put(kAgentsTable, 3, id_of_name("a/b/c/" + std::to_string(i)).bytes,
+              std::vector<std::uint8_t>(100));
+  ASSERT_TRUE(damaged->write(batch));
+  ASSERT_TRUE(damaged->maintenance().compact({}));
+  damaged.reset();
+  for (const std::string& file : other_fs.all_files())
+    if (file.find("/seg-") != std::string::npos)
+      other_fs.flip_bit(file, other_fs.contents(file).size() / 2, 3);
+  damaged = open_other();
+
+  process_->enroll("a/b/c/2", 2, 60);
+  process_->add("a/b/c/3", 2);
+  process_->run();
+  reload(kOne);
+  process_->seen = damaged.get();
+  reload(kBoth);
+  EXPECT_FALSE(process_->has("a/b/c/3"));
+  EXPECT_TRUE(is_away(process_->keeper.stored(), 2)) << "the next process is to ask as this one";
+  reload(kOne);
+  EXPECT_TRUE(away(2));
+  reload(kOther);
+  EXPECT_FALSE(process_->checked);
+  reload(kBoth);
+  process_->seen = index_.get();
+  process_->keeper.tick();
+  process_->run();
+  EXPECT_FALSE(process_->has("a/b/c/3")) << "not all the time";
+  pass(31);
+  process_->add("a/b/c/4", 2);
+  process_->keeper.tick();
+  process_->run();
+  EXPECT_TRUE(process_->has("a/b/c/2"));
+  EXPECT_TRUE(process_->has("a/b/c/3"));
+  EXPECT_TRUE(process_->has("a/b/c/4"));
+  EXPECT_EQ(process_->keeper.stored().at(2), (StoredTenant{"two", false}));
+  EXPECT_EQ(stored(2), 3u);
 }
 
 TEST_F(TenantKeeperTest, ATenantMayBeRenamed) {
