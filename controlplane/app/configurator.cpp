@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 namespace sluice::controlplane {
 
@@ -24,9 +25,31 @@ bool has_agent(const config::Config& config, const Id& id) {
          std::ranges::any_of(config.peers, [&](const auto& peer) { return in(peer.agents); });
 }
 
+// Those of files, too, as long as their texts are there.
+void for_each_agent(const config::Config& config,
+                    const std::function<void(const config::StaticAgent&)>& take) {
+  const auto in = [&take](const std::vector<config::StaticAgent>& agents,
+                          const config::FileAgents& more) {
+    std::ranges::for_each(agents, take);
+    more.for_each([&take](const config::StaticAgent& agent) {
+      take(agent);
+      return true;
+    });
+  };
+  in(config.agents, config.file_agents);
+  for (const auto& peer : config.peers)
+    in(peer.agents, peer.file_agents);
+}
+
 const config::Peer* find_peer(const config::Config& config, const std::string& name) {
   const auto at = std::ranges::find(config.peers, name, &config::Peer::name);
   return at == config.peers.end() ? nullptr : &*at;
+}
+
+// Gone, or at another address.
+bool is_outdated(const PeerInfo& known, const config::Config& next) {
+  const config::Peer* wanted = find_peer(next, known.name);
+  return known.configured && (wanted == nullptr || wanted->address != known.address);
 }
 
 }  // namespace
@@ -87,7 +110,33 @@ Status Configurator::check(const config::Config& next) const {
       }
     }
   }
-  return {};
+  return check_room(next);
+}
+
+// For the agents of `next` and those that are not in the configuration and stay. Who leaves with
+// it, with its tenant or its peer makes room, and so does whom the configuration takes over.
+Status Configurator::check_room(const config::Config& next) const {
+  const std::uint64_t configured = agents_in(next);
+  if (configured + registry_.size() <= next.store.agents) return {};
+  const Tenants tenants = tenants_of(next);
+  const auto stays = [&](const Agent& agent) {
+    if (agent.generation != 0 || !tenants.contains(agent.tenant)) return false;
+    return agent.peer == kNoIndex || !is_outdated(forwarding_.peer(agent.peer), next);
+  };
+  std::uint64_t others = 0;
+  for (std::uint32_t slot = 0; slot < registry_.slots_end(); ++slot)
+    if (registry_.is_used(slot) && stays(registry_.at(slot))) ++others;
+  if (configured + others <= next.store.agents) return {};
+  for_each_agent(next, [&](const config::StaticAgent& agent) {
+    const auto slot = registry_.find(agent.id);
+    if (slot != kNoIndex && stays(registry_.at(slot))) --others;
+  });
+  if (configured + others <= next.store.agents) return {};
+  return fail(ErrorCode::kExhausted,
+              fmt::format("agents: {} of the configuration and {} others are more than "
+                          "store.agents, {}",
+                          configured, others, next.store.agents),
+              ErrorOrigin::kConfig);
 }
 
 Status Configurator::apply(config::Config& next, Time now) {
@@ -103,6 +152,7 @@ Status Configurator::apply(config::Config& next, Time now) {
   apply_ports(next);
   drop_outdated_peers(next);
   if (auto ok = apply_peers(next); !ok) return ok;
+  drop_outdated_agents(next);
   if (auto ok = apply_agents(next, now); !ok) return ok;
   registry_.drop_outdated(generation_);
   return {};
@@ -136,11 +186,20 @@ void Configurator::apply_ports(const config::Config& next) {
 void Configurator::drop_outdated_peers(const config::Config& next) {
   for (const auto number : forwarding_.peers()) {
     const PeerInfo known = forwarding_.peer(number);
-    const config::Peer* wanted = find_peer(next, known.name);
-    if (!known.configured || (wanted != nullptr && wanted->address == known.address)) continue;
+    if (!is_outdated(known, next)) continue;
     registry_.remove_if([number](const Agent& agent) { return agent.peer == number; });
     [[maybe_unused]] const auto ok = forwarding_.remove_peer(known.name);
   }
+}
+
+// Usually after the new ones have come, because that needs no reading of files twice; before, when
+// there is no room for both.
+void Configurator::drop_outdated_agents(const config::Config& next) {
+  if (agents_in(next) + registry_.size() <= registry_.limit()) return;
+  for_each_agent(next, [this](const config::StaticAgent& agent) {
+    registry_.keep_configured(agent.id, generation_);
+  });
+  registry_.drop_outdated(generation_);
 }
 
 Status Configurator::apply_peers(const config::Config& next) {

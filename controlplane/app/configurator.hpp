@@ -41,12 +41,14 @@ class Configurator {
   Status apply(config::Config& next, Time now);
 
  private:
+  Status check_room(const config::Config& next) const;
   void apply_tenants(const config::Config& next, Time now);
   void apply_ports(const config::Config& next);
   Status apply_peers(const config::Config& next);
   Status apply_agents(config::Config& next, Time now);
   Status put(const config::StaticAgent& agent, std::uint32_t peer, Time now);
   void drop_outdated_peers(const config::Config& next);
+  void drop_outdated_agents(const config::Config& next);
 
   Registry& registry_;
   Forwarding& forwarding_;

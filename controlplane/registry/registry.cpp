@@ -84,6 +84,11 @@ void Registry::change(std::uint32_t slot, const AgentSpec& spec) {
   if (!has_capabilities(slot, spec.capabilities)) set_capabilities(slot, spec.capabilities);
 }
 
+void Registry::keep_configured(const Id& id, std::uint8_t generation) {
+  const auto slot = find(id);
+  if (slot != kNoIndex && agents_[slot].generation != 0) agents_[slot].generation = generation;
+}
+
 void Registry::drop_outdated(std::uint8_t generation) {
   remove_if([generation](const Agent& agent) {
     return agent.generation != 0 && agent.generation != generation;

@@ -145,6 +145,8 @@ class Registry {
   // what it is now, and takes the place of one that registered or came over the API.
   // `generation`, never 0, marks it for drop_outdated.
   Status put_configured(const AgentSpec& spec, std::uint8_t generation, Time now);
+  // The same mark alone, if it is there and of the configuration.
+  void keep_configured(const Id& id, std::uint8_t generation);
   // Removes those of the configuration that the latest one does not have any more.
   void drop_outdated(std::uint8_t generation);
   // What the journal shall write of this id now; monostate: nothing, it is not there any more.

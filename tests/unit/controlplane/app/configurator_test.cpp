@@ -1,5 +1,6 @@
 #include "controlplane/app/configurator.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "controlplane/host/kernel.hpp"
@@ -161,6 +162,62 @@ TEST_F(ConfiguratorTest, ATenantThatIsAwayKeepsItsNumber) {
   EXPECT_NE(refused.error().message().find("'two'"), std::string::npos);
   EXPECT_TRUE(tenants_.contains(1)) << "nothing has changed";
   EXPECT_TRUE(apply(parse("tenants: [{id: 2, name: two}]\n")));
+}
+
+TEST_F(ConfiguratorTest, RefusesMoreAgentsThanThereIsRoomForBeforeChangingAnything) {
+  const std::string room = "store: {agents: 3}\n";
+  ASSERT_TRUE(apply(parse(room + "tenants: [{id: 1, name: one}, {id: 2, name: two}]\n")));
+  const auto add = [this](const char* name, std::uint16_t tenant) {
+    ASSERT_TRUE(registry_.add({.id = id_of_name(name),
+                               .name = name,
+                               .tenant = tenant,
+                               .endpoint = *parse_endpoint("10.0.0.8:1")},
+                              {}));
+  };
+  add("a/b/c/1", 1);
+  add("a/b/c/2", 1);
+  add("a/b/c/3", 2);
+  const auto refused = apply(parse(room + R"(
+tenants: [{id: 1, name: one}]
+agents:
+  - {name: s/b/c/1, tenant: 1, endpoint: "10.0.0.2:1"}
+  - {name: s/b/c/2, tenant: 1, endpoint: "10.0.0.2:2"}
+)"));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("2 of the configuration and 2 others"),
+            std::string::npos)
+      << refused.error().message();
+  EXPECT_NE(find("a/b/c/3"), nullptr);
+  EXPECT_TRUE(tenants_.contains(2));
+}
+
+TEST_F(ConfiguratorTest, WhoLeavesMakesRoomForWhoComes) {
+  const auto agents = [](const char* a, const char* b, const char* c) {
+    return fmt::format(R"(
+store: {{agents: 3}}
+tenants: [{{id: 1, name: one}}]
+agents:
+  - {{name: s/b/c/{}, tenant: 1, endpoint: "10.0.0.2:1"}}
+  - {{name: s/b/c/{}, tenant: 1, endpoint: "10.0.0.2:2"}}
+peers:
+  - {{name: north, address: 10.9.0.2, agents: [{{name: s/b/c/{}, tenant: 1}}]}}
+)",
+                       a, b, c);
+  };
+  ASSERT_TRUE(
+      apply(parse("store: {agents: 3}\ntenants: [{id: 1, name: one}, {id: 2, name: two}]\n")));
+  for (const char* name : {"s/b/c/1", "a/b/c/2", "a/b/c/3"})  // one is taken over
+    ASSERT_TRUE(registry_.add({.id = id_of_name(name),
+                               .name = name,
+                               .tenant = static_cast<std::uint16_t>(name[0] == 's' ? 1 : 2),
+                               .endpoint = *parse_endpoint("10.0.0.8:1")},
+                              {}));
+  ASSERT_TRUE(apply(parse(agents("1", "2", "3"))));
+  const auto kept = registry_.find(id_of_name("s/b/c/2"));
+  ASSERT_TRUE(apply(parse(agents("2", "4", "5"))));
+  EXPECT_EQ(registry_.size(), 3u);
+  EXPECT_EQ(registry_.find(id_of_name("s/b/c/2")), kept);
+  EXPECT_NE(find("s/b/c/5"), nullptr);
 }
 
 TEST_F(ConfiguratorTest, RefusesWhatCannotWorkBeforeChangingAnything) {
