@@ -186,6 +186,10 @@ grpc::Status RouterService::ReloadConfig(grpc::ServerContext*, const api::Reload
   auto applied = control_.run([&] { return subsystems_.runtime.apply(std::move(*next)); });
   if (!applied) return to_grpc(applied.error());
   wait_applied(control_, subsystems_);
+  // Too late to refuse it.
+  if (auto durable = wait_durable(control_, subsystems_); !durable) {
+    reply->set_not_recorded(durable.error().message());
+  }
   fill_differences(*applied, *reply->mutable_applied());
   reply->set_file(file);
   return grpc::Status::OK;

@@ -34,9 +34,17 @@ std::string render_check(const api::CheckConfigReply& r, const Paint& paint) {
   return text + "differs from what is in effect:\n" + difference_lines(r.differences());
 }
 
-std::string render_reload(const api::ReloadConfigReply& r, const Paint&) {
-  if (r.applied().empty()) return fmt::format("{}: nothing changed\n", printable(r.file()));
-  return fmt::format("{}: taken over\n", printable(r.file())) + difference_lines(r.applied());
+std::string render_reload(const api::ReloadConfigReply& r, const Paint& paint) {
+  std::string text;
+  if (!r.not_recorded().empty()) {
+    text = fmt::format(
+        "{}: the configuration is in effect, but the store has not recorded which tenants left or "
+        "came; it will when it works again: {}\n",
+        paint.warn("warning"), printable(r.not_recorded()));
+  }
+  if (r.applied().empty()) return text + fmt::format("{}: nothing changed\n", printable(r.file()));
+  return text + fmt::format("{}: taken over\n", printable(r.file())) +
+         difference_lines(r.applied());
 }
 
 void fill(const std::vector<config::Diagnostic>& from,
