@@ -154,6 +154,16 @@ TEST_F(Commands, ConfigShowPrintsWhatTheRouterSays) {
   EXPECT_EQ(router_.state().requests.back(), "ShowConfig json: true");
 }
 
+TEST_F(Commands, ReloadWarnsOfWhatTheStoreHasNotRecorded) {
+  router_.state().reload.set_not_recorded("no space left");
+  const auto ran = router_.run({"config", "reload"});
+  EXPECT_EQ(ran.status, kDone);
+  EXPECT_NE(ran.out.find("warning: the configuration is in effect, but the store has not recorded"),
+            std::string::npos)
+      << ran.out;
+  EXPECT_NE(ran.out.find("no space left"), std::string::npos) << ran.out;
+}
+
 TEST_F(Commands, StatusSaysWhatIsMissing) {
   auto& s = router_.state().status;
   s.clear_dataplane();
