@@ -297,6 +297,11 @@ Status StoreService::delete_all(std::uint16_t tenant, const store::Progress& pro
 std::string StoreService::deleted_in_part(const api::TenantDeleted& report, std::uint64_t before) {
   constexpr std::string_view kAgain =
       "do it again when `sluice store status` says that the store is good";
+  if (before == 0) {  // such as of a tenant that is not configured: the store alone has its agents
+    return fmt::format(
+        "deleted in part: {} records of tenant {}; others are left, or back after a restart; {}",
+        report.agents() + report.records(), report.tenant(), kAgain);
+  }
   const std::uint64_t left = count_agents(static_cast<std::uint16_t>(report.tenant())).all;
   const std::uint64_t known = std::min(before, left + report.agents());
   const std::uint64_t not_durable = before - known;

@@ -1,6 +1,6 @@
-// Keeps agents and peers over a restart: collects what has changed, writes it to the durable index
-// in batches, and says when. Control thread only; the writes themselves run elsewhere and come back
-// through `post`.
+// Keeps agents, peers and tenants over a restart: collects what has changed, writes it to the
+// durable index in batches, and says when. Control thread only; the writes themselves run elsewhere
+// and come back through `post`.
 //
 // When the disk fails, nothing that was to be written is forgotten: it is tried again every second,
 // and what has changed meanwhile is written as it is then. Until that works new agents are refused.
@@ -29,7 +29,7 @@
 namespace sluice::controlplane {
 
 struct JournalInfo {
-  std::uint64_t waiting = 0;  // agents and peers changed and not yet durable
+  std::uint64_t waiting = 0;  // agents, peers and tenants changed and not yet durable
   std::uint64_t written = 0;  // records, ever
   std::uint64_t batches = 0;
   std::uint64_t failures = 0;          // batches that could not be written

@@ -40,7 +40,8 @@ class TenantKeeper {
   // At start, when the agents of those that are here were restored. Changes follow from now on.
   void begin(const Restored& restored);
   // The configuration changes from `before` to `next`: those that leave are gone from the registry
-  // on return, those that are back come soon. `next` is what create() was given soon after.
+  // on return, those that are back come soon. The constructor's `tenants` becomes `next` right
+  // after.
   void change(const Tenants& before, const Tenants& next, Time now);
   // Nothing is in the index of this tenant any more.
   void forget(std::uint16_t tenant);
