@@ -29,7 +29,7 @@ run_as h2 carol listen "${given[@]}" --capability e2e/two
 wait_for 10 logged carol listening
 options eve 10.77.1.1 2
 # All but what may always differ from it.
-in_use() { gets true '.base.entries >= 11' status; }
+in_use() { gets true '.base.entries >= 10' status; }
 rebuilt() { gets 0 '.base.deleted + .base.uncovered' status; }
 check "they are in a base segment" wait_for 20 in_use
 
