@@ -8,15 +8,10 @@
 #include "sluice/base/clock.hpp"
 #include "sluice/base/names.hpp"
 #include "tests/support/fault_fs.hpp"
+#include "tests/unit/controlplane/app/no_hops.hpp"
 
 namespace sluice::controlplane {
 namespace {
-
-class NoHops final : public NextHops {
- public:
-  void watch(const IpAddress&) override {}
-  void unwatch(const IpAddress&) override {}
-};
 
 // A control plane, as far as it keeps agents.
 struct Process {
