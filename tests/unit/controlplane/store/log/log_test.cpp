@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <latch>
+#include <semaphore>
 #include <thread>
 
 #include "tests/unit/controlplane/store/log_support.hpp"
@@ -153,24 +154,32 @@ TEST_F(LogTest, TheDurableEndIsThatOfWhatWasCommitted) {
   EXPECT_EQ(read({.end_position = end.position}).records.size(), 4U);
 }
 
+// The writer is given some records per round: one that runs free can write faster than all of it is
+// read, and the rounds get longer and longer.
 TEST_F(LogTest, TheDurableEndIsReadWhileOthersWriteOn) {
+  constexpr std::uint64_t kRounds = 50;
+  constexpr std::uint64_t kRecordsPerRound = 200;
   auto log =
       open({.fsync = Fsync::kNever, .file_bytes = 2000, .group_bytes = 64, .waiting_bytes = 4096});
-  std::latch writing(1);
-  const std::jthread writer([&](const std::stop_token& stop) {
-    for (std::uint64_t number = 0; !stop.stop_requested(); ++number) {
+  std::counting_semaphore<> records(0);
+  const std::jthread writer([&] {
+    for (std::uint64_t number = 0; number < kRounds * kRecordsPerRound; ++number) {
+      records.acquire();
       log->submit(payload_of(number, 8), 1, {});
-      if (number == 100) writing.count_down();
     }
   });
-  writing.wait();
-  for (int i = 0; i < 50; ++i) {
+  for (std::uint64_t round = 0; round < kRounds; ++round) {
+    const std::uint64_t before = round * kRecordsPerRound;
+    records.release(kRecordsPerRound);
+    while (log->next_sequence() <= before + 1)
+      std::this_thread::yield();
     const auto end = log->durable_end();
     const auto back = read({.end_position = end.position});
-    ASSERT_EQ(back.end.position, end.position);
-    ASSERT_EQ(back.end.next_sequence, end.next_sequence);
-    ASSERT_EQ(back.end.files.size(), end.files.size());
-    ASSERT_EQ(back.end.files.back().length, end.files.back().length);
+    EXPECT_GT(end.next_sequence, before + 1);
+    EXPECT_EQ(back.end.position, end.position);
+    EXPECT_EQ(back.end.next_sequence, end.next_sequence);
+    EXPECT_EQ(back.end.files.size(), end.files.size());
+    EXPECT_EQ(back.end.files.back().length, end.files.back().length);
   }
 }
 
