@@ -246,13 +246,23 @@ TEST_F(AdjacencyTableTest, NeverTorn) {
   }
   while (started != kReaders)
     std::this_thread::yield();
+  const auto uses = [&] {
+    int all = 0;
+    for (const auto& count : used)
+      all += count;
+    return all;
+  };
   const auto enough = [&] {
     for (const auto& count : used)
       if (count < kUses) return false;
     return true;
   };
-  for (int change = 0; change < 30 || !enough(); ++change)
+  for (int change = 0; change < 30 || !enough(); ++change) {
     table_.set(slot, content(static_cast<std::uint8_t>(1 + change % 200)));
+    const int before = uses();
+    while (uses() == before)  // a reader may need this CPU to see it up at all
+      std::this_thread::yield();
+  }
   stop = true;
   for (std::thread& thread : threads)
     thread.join();
