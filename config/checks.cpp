@@ -9,11 +9,11 @@
 
 #include "config/reachable.hpp"
 #include "config/reader.hpp"
+#include "sluice/route/limits.hpp"
 
 namespace sluice::config {
 namespace {
 
-constexpr std::size_t kMaxPorts = 32;         // RTE_MAX_ETHPORTS of Debian's DPDK
 constexpr std::size_t kMaxSocketBytes = 107;  // sun_path, less the final NUL
 
 class Checks {
@@ -241,6 +241,10 @@ class Checks {
   }
 
   void check_peers() {
+    if (config_.peers.size() > kMaxPeers) {
+      wrong({"peers"},
+            fmt::format("are {}; at most {} are possible", config_.peers.size(), kMaxPeers));
+    }
     std::unordered_map<std::string, std::size_t> names;
     std::unordered_map<std::string, std::size_t> addresses;
     for (std::size_t i = 0; i < config_.peers.size(); ++i) {
@@ -253,7 +257,8 @@ class Checks {
         wrong({"peers", i, "name"}, "is the name of this router itself");
       }
       const bool read = peer.address.address != IpAddress{};
-      const auto text = sluice::to_string(peer.address);
+      // A router is known by its address, whatever its port.
+      const auto text = sluice::to_string(peer.address.address);
       if (const auto [at, fresh] = addresses.emplace(text, i); !fresh && read) {
         wrong({"peers", i, "address"},
               fmt::format("{} is the address of peers[{}] already", text, at->second));

@@ -119,7 +119,7 @@ inline constexpr std::tuple kPortKeys{
          .fallback = "sl-<name>"}},
     Key{"addresses",
         &Port::addresses,
-        {.help = "Addresses put on the host interface at start.", .max_items = 64}},
+        {.help = "Addresses put on the host interface at start.", .max_items = kMaxAddresses}},
     Key{"source-guard",
         &Port::source_guard,
         {.help = "Take a message only from the address and port its sender registered from.",

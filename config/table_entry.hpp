@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/value.hpp"
+#include "sluice/route/limits.hpp"
 
 namespace sluice::config {
 
@@ -49,5 +50,7 @@ inline constexpr std::string_view kControlplane = "sluice-controlplane";
 
 inline constexpr std::uint64_t kMaxCore = 1023;
 inline constexpr std::uint64_t kMaxIndex = 1U << 20;  // 20 bits of an action
+// Of a port; beside them there is the link-local one that the kernel adds.
+inline constexpr std::size_t kMaxAddresses = kMaxLocalAddressesPerPort - 1;
 
 }  // namespace sluice::config

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "sluice/route/limits.hpp"
+
 namespace sluice::controlplane {
 
 namespace {
@@ -97,9 +99,17 @@ Status Configurator::check(const config::Config& next) const {
         ErrorOrigin::kConfig);
   }
   if (auto ok = tenant_keeper_.check(tenants_of(next)); !ok) return ok;
+  if (auto ok = check_peers(next); !ok) return ok;
+  return check_room(next);
+}
+
+// Beside those that were added by command.
+Status Configurator::check_peers(const config::Config& next) const {
+  std::size_t others = 0;
   for (const auto number : forwarding_.peers()) {
     const PeerInfo& known = forwarding_.peer(number);
     if (known.configured) continue;
+    ++others;
     for (const auto& peer : next.peers) {
       if (peer.name == known.name || peer.address.address == known.address.address) {
         return fail(ErrorCode::kAlreadyExists,
@@ -110,7 +120,12 @@ Status Configurator::check(const config::Config& next) const {
       }
     }
   }
-  return check_room(next);
+  if (next.peers.size() + others <= kMaxPeers) return {};
+  return fail(ErrorCode::kExhausted,
+              fmt::format("peers: {} of the configuration and {} that were added by command are "
+                          "more than {}",
+                          next.peers.size(), others, kMaxPeers),
+              ErrorOrigin::kConfig);
 }
 
 // For the agents of `next` and those that are not in the configuration and stay. Who leaves with

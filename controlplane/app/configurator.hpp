@@ -41,6 +41,7 @@ class Configurator {
   Status apply(config::Config& next, Time now);
 
  private:
+  Status check_peers(const config::Config& next) const;
   Status check_room(const config::Config& next) const;
   void apply_tenants(const config::Config& next, Time now);
   void apply_ports(const config::Config& next);

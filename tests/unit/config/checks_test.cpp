@@ -1,4 +1,6 @@
 // Keys that contradict each other.
+#include <fmt/format.h>
+
 #include "support.hpp"
 
 namespace sluice::config {
@@ -189,9 +191,33 @@ TEST(Together, PeersAreUniqueAndOthers) {
             "f:8:12: peers[1].name: 'a' is the name of peers[0] already");
   EXPECT_EQ(only_mistake(with_top("peers:\n  - {name: a, address: 1.1.1.1}\n"
                                   "  - {name: b, address: '1.1.1.1:7600'}")),
-            "f:8:24: peers[1].address: 1.1.1.1:7600 is the address of peers[0] already");
+            "f:8:24: peers[1].address: 1.1.1.1 is the address of peers[0] already");
+  EXPECT_EQ(only_mistake(with_top("peers:\n  - {name: a, address: '1.1.1.1:7601'}\n"
+                                  "  - {name: b, address: '1.1.1.1:7602'}")),
+            "f:8:24: peers[1].address: 1.1.1.1 is the address of peers[0] already")
+      << "a router is known by its address, whatever its port";
   EXPECT_EQ(only_mistake(with_top("router: {name: me}\npeers: [{name: me, address: 1.1.1.1}]")),
             "f:7:16: peers[0].name: is the name of this router itself");
+}
+
+TEST(Together, NoMorePeersAndAddressesThanTheTablesHold) {
+  const auto peers = [](unsigned count) {
+    std::string text = "peers:\n";
+    for (unsigned i = 0; i < count; ++i)
+      text += fmt::format("  - {{name: p{}, address: 10.1.{}.{}}}\n", i, i / 250, i % 250 + 1);
+    return with_top(text);
+  };
+  EXPECT_EQ(good(peers(1024)).peers.size(), 1024U);
+  EXPECT_EQ(only_mistake(peers(1025)), "f:7:3: peers: are 1025; at most 1024 are possible");
+  const auto port = [](unsigned count) {
+    std::string addresses;
+    for (unsigned i = 0; i < count; ++i)
+      addresses += fmt::format("{}10.0.{}.1/24", i == 0 ? "" : ", ", i);
+    return with_port("addresses: [" + addresses + "]");
+  };
+  EXPECT_EQ(only_mistake(port(16)),
+            "f:6:16: ports[0].addresses: has 16 items; at most 15 are allowed");
+  EXPECT_EQ(only_mistake(port(15)), "0 mistakes");
 }
 
 TEST(Together, LeasesAreInOrder) {

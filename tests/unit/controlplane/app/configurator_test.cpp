@@ -229,5 +229,22 @@ TEST_F(ConfiguratorTest, RefusesWhatCannotWorkBeforeChangingAnything) {
   EXPECT_EQ(registry_.size(), 3u);
 }
 
+TEST_F(ConfiguratorTest, RefusesMorePeersThanThereIsRoomForBesideThoseAddedByCommand) {
+  ASSERT_TRUE(apply(parse(kFirst)));
+  ASSERT_TRUE(forwarding_.add_peer("south", *parse_endpoint("10.9.0.7:7600"), false));
+  const auto peers = [this](unsigned count) {
+    std::string text = "peers:\n";
+    for (unsigned i = 0; i < count; ++i)
+      text += fmt::format("  - {{name: p{}, address: 10.8.{}.{}}}\n", i, i / 250, i % 250 + 1);
+    return parse(text);
+  };
+  const auto refused = apply(peers(kMaxPeers));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kExhausted);
+  EXPECT_NE(find("a/b/c/1"), nullptr) << "nothing was changed";
+  EXPECT_TRUE(apply(peers(kMaxPeers - 1)));
+  EXPECT_EQ(forwarding_.peers().size(), kMaxPeers);
+}
+
 }  // namespace
 }  // namespace sluice::controlplane
