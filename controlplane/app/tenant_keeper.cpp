@@ -78,6 +78,12 @@ Status TenantKeeper::check(const Tenants& next) const {
 void TenantKeeper::put(std::uint16_t tenant, StoredTenant stored) {
   auto& known = stored_[tenant];
   if (known == stored) return;
+  if (!known.name.empty() && known.name != stored.name) {
+    spdlog::warn(
+        "event=tenant_renamed tenant={} from={} to={} effect=\"its agents are those of that number "
+        "before, if there were any\"",
+        tenant, quoted_value(known.name), quoted_value(stored.name));
+  }
   known = std::move(stored);
   journal_.tenant_changed(tenant, &known);
 }

@@ -118,6 +118,14 @@ start_controlplane r
 check "back over a restart" wait_for 10 ask route lookup "$(agent two3)"
 check "messages reach them" wait_for 10 forwards two3 5
 
+# ---- One that is here may be renamed: a tenant is its number.
+other_two
+check "renamed" ask config reload
+check "the log tells it" logged r-cp 'event=tenant_renamed tenant=2 from=two to=other'
+check "it has its agents" forwards two3 5
+with_two
+check "and named as before" ask config reload
+
 # ---- Deleted while it is away.
 without_two
 check "out once more" ask config reload
