@@ -43,6 +43,7 @@ class StoreService final : public api::Store::Service {
     std::uint64_t configured = 0;
   };
   AgentCount count_agents(std::uint16_t tenant);
+  bool is_configured(std::uint16_t tenant);
   bool is_unknown(std::uint16_t tenant);
   grpc::Status unknown(std::uint16_t tenant);
   grpc::Status confirm(std::uint16_t tenant, std::uint64_t agents, const store::Progress& progress);

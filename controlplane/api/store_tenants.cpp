@@ -95,6 +95,10 @@ std::map<std::uint8_t, std::string> table_names(const store::Index& index) {
 
 }  // namespace
 
+bool StoreService::is_configured(std::uint16_t tenant) {
+  return control_.run([&] { return subsystems_.tenants.contains(tenant); });
+}
+
 // Nothing is known of it but what may be stored.
 bool StoreService::is_unknown(std::uint16_t tenant) {
   return control_.run([&] {
@@ -357,7 +361,11 @@ grpc::Status StoreService::DeleteTenant(grpc::ServerContext* context,
   auto& report = *reply.mutable_report();
   report.set_tenant(*tenant);
   const bool no_agents = is_unknown(*tenant);
-  const auto done = delete_all(*tenant, progress, report);
+  const bool was_configured = is_configured(*tenant);
+  auto done = delete_all(*tenant, progress, report);
+  // Who registered after the index was read, and left with its tenant right away, is there only.
+  if (done && was_configured && !is_configured(*tenant))
+    done = delete_all(*tenant, progress, report);
   if (!done) {
     return to_grpc(fail(done.error(), deleted_in_part(report, count.all)).error());
   }
