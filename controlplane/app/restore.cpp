@@ -90,6 +90,8 @@ Status Restorer::restore(const StoredAgent& agent, std::uint32_t peer) {
     if (other.generation == 0 && is_away(before_, other.tenant) &&
         !is_away(before_, agent.tenant)) {
       ++result_.outdated;
+      --result_.agents;  // this brought it
+      if (other.lease != kNoIndex) --result_.leases;
       if (auto ok = registry_.remove(agent.id); !ok) return ok;
     }
   }

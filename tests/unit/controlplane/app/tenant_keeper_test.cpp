@@ -440,6 +440,7 @@ TEST_F(TenantKeeperTest, AlsoWhenBothComeWithARestart) {
   for (int i = 0; i < 20; ++i)
     EXPECT_EQ(process_->find("a/b/c/" + std::to_string(i))->tenant, 1);
   EXPECT_EQ(process_->restored.outdated, 20u);
+  EXPECT_EQ(process_->restored.agents, 20u);
 }
 
 TEST_F(TenantKeeperTest, WhatHappensWhileTheIndexIsReadGoesBeforeWhatItHas) {
