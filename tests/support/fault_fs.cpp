@@ -377,4 +377,17 @@ Result<std::unique_ptr<store::FileLock>> FaultFs::lock(const std::string& raw) {
   return std::make_unique<Lock>(*this, path);
 }
 
+Result<std::unique_ptr<store::FileLock>> FaultFs::lock_for_reading(const std::string& raw) {
+  const auto directory = clean(raw);
+  const std::lock_guard guard(mutex_);
+  if (names_.find(directory) == nullptr) return missing("locking", directory);
+  for (const auto& path : locks_) {
+    if (store::parent_dir(path) != directory) continue;
+    return fail(ErrorCode::kUnavailable,
+                fmt::format("locking {}: process 1 has this store open", directory),
+                ErrorOrigin::kStore, true);
+  }
+  return std::make_unique<Lock>(*this, directory);
+}
+
 }  // namespace sluice::test

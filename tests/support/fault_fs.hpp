@@ -78,6 +78,7 @@ class FaultFs final : public store::Fs {
   Status remove_dir(const std::string& directory) override;
   Status sync_dir(const std::string& directory) override;
   Result<std::unique_ptr<store::FileLock>> lock(const std::string& path) override;
+  Result<std::unique_ptr<store::FileLock>> lock_for_reading(const std::string& directory) override;
   Result<store::SpaceInfo> space(const std::string& directory) override;
 
  private:

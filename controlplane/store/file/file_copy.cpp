@@ -60,7 +60,12 @@ Result<std::unique_ptr<FileLock>> lock_if_there(Fs& fs, const std::string& direc
   const std::string path = fmt::format("{}/{}", directory, kLockName);
   const auto there = fs.exists(path);
   if (!there) return std::unexpected(there.error());
-  if (!*there) return nullptr;
+  if (!*there) {
+    // Who opened it on a disk that was read-only has the directory alone.
+    auto lock = fs.lock_for_reading(directory);
+    if (!lock && lock.error().code() != ErrorCode::kUnavailable) return nullptr;
+    return lock;
+  }
   auto lock = fs.lock(path);
   if (!lock && lock.error().code() == ErrorCode::kPermissionDenied) return nullptr;
   return lock;

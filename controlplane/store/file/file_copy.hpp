@@ -36,8 +36,9 @@ Status copy_front(Fs& fs, const std::string& from, const std::string& to, std::u
                   ProgressMeter& meter);
 // A hard link where the file system can, else a copy.
 Status link_or_copy(Fs& fs, const std::string& from, const std::string& to, ProgressMeter& meter);
-// Keeps others from opening the store there; null where it has no lock file, or the disk is
-// read-only. kUnavailable: somebody has it open.
+// Keeps others from opening the store there while it is read, and makes nothing: where it has no
+// lock file, as a backup, others may read it, too. Null where that cannot be. kUnavailable:
+// somebody has it open.
 Result<std::unique_ptr<FileLock>> lock_if_there(Fs& fs, const std::string& directory);
 // An empty folder that becomes a store. What was put into it is removed again unless it is
 // finished, and the folder, too, when it was not there before.

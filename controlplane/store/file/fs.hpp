@@ -119,6 +119,9 @@ class Fs {
   // and without one the directory alone: it keeps others away also when the disk takes writes
   // again.
   virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
+  // Keeps whoever calls lock() for a file of this directory away, and nobody else; makes nothing.
+  // kUnavailable: somebody has one.
+  virtual Result<std::unique_ptr<FileLock>> lock_for_reading(const std::string& directory) = 0;
   virtual Result<SpaceInfo> space(const std::string& directory) = 0;
 };
 

@@ -268,8 +268,8 @@ std::unexpected<Error> locked_by_other(const std::string& path) {
 }
 
 // False: somebody else has it.
-Result<bool> take_lock(int fd, const std::string& path) {
-  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+Result<bool> take_lock(int fd, const std::string& path, int kind = LOCK_EX) {
+  if (::flock(fd, kind | LOCK_NB) == 0) return true;
   if (errno == EWOULDBLOCK) return false;
   return system_error("locking", path, errno);
 }
@@ -415,6 +415,15 @@ class PosixFs final : public Fs {
     const std::lock_guard guard(mutex_);
     locked_[directory] = folder;
     return std::make_unique<PosixLock>(directory, std::move(folder), *std::move(file));
+  }
+
+  Result<std::unique_ptr<FileLock>> lock_for_reading(const std::string& directory) override {
+    auto folder = open_directory(directory);
+    if (folder->get() < 0) return system_error("opening", directory, errno);
+    const auto taken = take_lock(folder->get(), directory, LOCK_SH);
+    if (!taken) return std::unexpected(taken.error());
+    if (!*taken) return locked_by_other(directory);
+    return std::make_unique<PosixLock>(directory, std::move(folder), Descriptor(-1));
   }
 
   Result<SpaceInfo> space(const std::string& directory) override {

@@ -67,6 +67,9 @@ class KillFs final : public store::Fs {
   Status remove_dir(const std::string& directory) override { return real_->remove_dir(directory); }
   Status sync_dir(const std::string& directory) override;
   Result<std::unique_ptr<store::FileLock>> lock(const std::string& path) override;
+  Result<std::unique_ptr<store::FileLock>> lock_for_reading(const std::string& directory) override {
+    return real_->lock_for_reading(directory);
+  }
   Result<store::SpaceInfo> space(const std::string& directory) override {
     return real_->space(directory);
   }

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <string>
 
+#include "controlplane/store/file/file_copy.hpp"
 #include "controlplane/store/file/fs.hpp"
 
 namespace sluice::controlplane::store {
@@ -150,6 +151,24 @@ TEST_F(PosixFsTest, LockHasTheDirectoryToo) {
   EXPECT_FALSE(fs_->exists(at("other")).value());
   first->reset();
   EXPECT_TRUE(fs_->lock(at("other")));
+}
+
+TEST_F(PosixFsTest, ManyReadADirectoryThatNobodyHasOpen) {
+  auto first = fs_->lock_for_reading(dir_);
+  auto second = fs_->lock_for_reading(dir_);
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(fs_->lock(at("lock")).error().code(), ErrorCode::kUnavailable);
+  EXPECT_TRUE(fs_->list(dir_).value().empty()) << "nothing is made";
+  first->reset();
+  second->reset();
+  auto owner = fs_->lock(at("lock"));
+  ASSERT_TRUE(owner);
+  std::filesystem::remove(at("lock"));  // as of one who opened it on a read-only disk
+  EXPECT_EQ(fs_->lock_for_reading(dir_).error().code(), ErrorCode::kUnavailable);
+  EXPECT_EQ(lock_if_there(*fs_, dir_).error().code(), ErrorCode::kUnavailable);
+  owner->reset();
+  EXPECT_TRUE(lock_if_there(*fs_, dir_).value());
+  EXPECT_FALSE(lock_if_there(*fs_, at("missing")).value());
 }
 
 // On a read-only disk the holder cannot write its number over the one of its predecessor.
