@@ -139,9 +139,9 @@ peer_view() {
 # peer_sees NAME COUNT: so many members are alive for it.
 peer_sees() { [ "$(peer_view "$1" | wc -l)" = "$2" ]; }
 # no_errors SERF...: nothing in their logs that is an error. Peers that were killed or cut off cannot be reached: that
-# is not ours.
+# is not ours. Nor is a socket that serf itself has closed, under a ping of its own at its end.
 no_errors() {
-  local name lost='network is unreachable|connection reset by peer'
+  local name lost='network is unreachable|connection reset by peer|use of closed network connection'
   for name in "$@"; do
     ! grep -E '\[ERR\]' "$work/$name.log" |
       grep -vE "connect: (connection refused|no route to host)|i/o timeout|Failed fallback ping|$lost" || return 1
